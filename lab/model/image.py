@@ -1,0 +1,37 @@
+"""Images: how they are named and what the lab keeps of a provisioned one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageConfig:
+    """The part of an image-spec configuration that decides about permissions.
+
+    Field for field image-spec's ``config`` object: ``User`` (``user[:group]``, names or numbers), ``WorkingDir``,
+    ``Env`` (``NAME=value``), ``Entrypoint``, ``Cmd``.
+    """
+
+    user: str = ""
+    working_dir: str = ""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A provisioned image: an unpacked root file system and its configuration.
+
+    ``rootfs`` is the directory, never written after provisioning; ``digest`` is ``sha256:…`` over its canonical
+    archive (see ``lab.provision.rootfs``), the same wherever and whenever it was unpacked. ``origin`` says where it
+    came from; ``squashed`` lists what an unprivileged unpacking could not keep (owners, device nodes), else empty.
+    """
+
+    name: str
+    rootfs: str
+    digest: str
+    config: ImageConfig
+    origin: str
+    squashed: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Makes runtimes, images and the probe ready, in a content-addressed cache."""

@@ -1,0 +1,1 @@
+"""permlab: a reproducible test lab for container permissions."""

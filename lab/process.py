@@ -66,9 +66,8 @@ class Completed:
 def small_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """PATH, HOME, a fixed locale, and what the package tools need to reach their registries; nothing else leaks in."""
     env = {"PATH": BASE_PATH, "LC_ALL": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
-    for name, value in os.environ.items():
-        if name.lower().endswith("_proxy") or name in {"SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR"}:
-            env[name] = value
+    passed = {"SSL_CERT_FILE", "SSL_CERT_DIR", "TMPDIR"}
+    env |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name in passed}
     if extra:
         env.update(extra)
     return env

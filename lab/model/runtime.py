@@ -28,7 +28,7 @@ class Provider(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class RuntimeName:
-    """How a scenario names one runtime: ``runc@1.0.0-rc93`` or, with a distribution's build, ``runc@1.0.0-rc93+debian11``.
+    """How a scenario names one runtime: ``runc@1.0.0-rc93``, or a distribution's build ``runc@1.0.0-rc93+debian11``.
 
     ``version`` is upstream's spelling. ``build`` (the part after ``+``) names a source in the catalogue; without it
     any source of that version serves.

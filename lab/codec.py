@@ -1,0 +1,220 @@
+"""The only place that turns the model into JSON or TOML data and back.
+
+Decoding is strict (no unknown key, no silent conversion) and reports *all* faults of an input at once, each with its
+path. Bytes are base64 in JSON. Pydantic checks the model's own dataclasses, so there is no second description of
+them, and the JSON Schemas are generated from the same types.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from lab.errors import InputError, StoreError
+from lab.model.observation import Fact
+from lab.model.record import Record, RunHeader
+from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Constraint, Expectation, Scenario
+from lab.model.settings import Settings
+
+SCENARIO_FORMAT = 1
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_WIRE = ConfigDict(extra="forbid", strict=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+_Values = list[str] | str
+
+
+class _ScenarioDocument(BaseModel):
+    """A scenario file as written, with its axes already split into built-in and own ones."""
+
+    model_config = _STRICT
+
+    format: Literal[1] = Field(description="Version of the scenario format.")
+    question: str = Field(min_length=1, description="The one question that this file answers.")
+    sources: list[str] = Field(default_factory=list, description="Links to where the question comes from.")
+    axes: dict[str, list[str]] = Field(default_factory=dict)
+    own_axes: dict[str, dict[str, Settings]] = Field(default_factory=dict)
+    settings: Settings = Field(default_factory=Settings)
+    exclude: list[dict[str, _Values]] = Field(default_factory=list)
+    include: list[dict[str, _Values]] = Field(default_factory=list)
+    constraint: list[Constraint] = Field(default_factory=list)
+    expect: list[Expectation] = Field(default_factory=list)
+
+
+class _SettingsDocument(BaseModel):
+    model_config = _STRICT
+
+    settings: Settings
+
+
+class _RecordLine(BaseModel):
+    model_config = _WIRE
+
+    record: Record
+
+
+class _HeaderLine(BaseModel):
+    model_config = _WIRE
+
+    header: RunHeader
+
+
+def path_text(loc: Iterable[int | str]) -> str:
+    """A pydantic location as people write it: ``settings.rootfs[0].mode``."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _faults(error: ValidationError, where: str) -> list[str]:
+    lines = []
+    for fault in error.errors(include_url=False):
+        loc = ("axes", *fault["loc"][1:]) if fault["loc"][:1] == ("own_axes",) else fault["loc"]
+        message = fault["msg"]
+        if fault["type"] == "unexpected_keyword_argument":
+            message = "unknown key"
+        shown = "" if fault["type"] in {"missing", "unexpected_keyword_argument"} else f", not {fault['input']!r:.60}"
+        lines.append(f"{where}: {path_text(loc)}: {message}{shown}")
+    return lines
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as data; a file that is missing or no TOML gives an :class:`InputError` with line and column."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read", details=str(error)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a TOML file", details=f"{path}: {error}") from error
+
+
+def decode_scenario(data: Mapping[str, Any], *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name
+    """A scenario from the data of its file. Raises :class:`InputError` that lists every fault."""
+    axes = data.get("axes", {})
+    document = {
+        **{key: value for key, value in data.items() if key != "axes"},
+        "axes": {k: v for k, v in axes.items() if not isinstance(v, dict)} if isinstance(axes, dict) else axes,
+        "own_axes": {k: v for k, v in axes.items() if isinstance(v, dict)} if isinstance(axes, dict) else {},
+    }
+    faults = []
+    if "own_axes" in data:
+        faults.append(f"{where}: own_axes: unknown key (a scenario's own axes stand under `axes` as tables)")
+    try:
+        checked = _ScenarioDocument.model_validate_json(json.dumps(document, default=str))
+    except ValidationError as error:
+        raise InputError(
+            f"{where} is not a valid scenario", details="\n".join(faults + _faults(error, where))
+        ) from None
+    known = {*BUILT_IN_AXES, *LAST_AXES}
+    faults += [
+        f"{where}: axes.{name}: no built-in axis (expected one of {', '.join(sorted(known))}, or a table of fragments)"
+        for name in checked.axes
+        if name not in known
+    ]
+    faults += [
+        f"{where}: axes.{name}: a built-in axis takes a list of values, not a table"
+        for name in checked.own_axes
+        if name in known
+    ]
+    for name, values in {**checked.axes, **checked.own_axes}.items():
+        if not values:
+            faults.append(f"{where}: axes.{name}: expected at least one value")
+        faults += [
+            f"{where}: axes.{name}: value {v!r} stands twice" for v in {v for v in values if list(values).count(v) > 1}
+        ]
+    if faults:
+        raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
+    return Scenario(
+        id=id,
+        question=checked.question,
+        sources=tuple(checked.sources),
+        axes={name: tuple(values) for name, values in checked.axes.items()},
+        own_axes=document["own_axes"],
+        base=data.get("settings", {}),
+        exclude=tuple(_patterns(rule) for rule in checked.exclude),
+        include=tuple(_patterns(rule) for rule in checked.include),
+        constraints=tuple(checked.constraint),
+        expect=tuple(checked.expect),
+        path=where,
+    )
+
+
+def _patterns(rule: Mapping[str, _Values]) -> dict[str, str | tuple[str, ...]]:
+    return {axis: value if isinstance(value, str) else tuple(value) for axis, value in rule.items()}
+
+
+def decode_settings(data: Mapping[str, Any], *, where: str) -> Settings:
+    """Settings from merged data; raises :class:`InputError` that lists every fault."""
+    try:
+        return _SettingsDocument.model_validate_json(json.dumps({"settings": data}, default=str)).settings
+    except ValidationError as error:
+        raise InputError(f"{where}: settings do not fit", details="\n".join(_faults(error, where))) from None
+
+
+def encode_header(header: RunHeader) -> bytes:
+    """The first line of a stored run, without its newline."""
+    return _HeaderLine(header=header).model_dump_json().encode()
+
+
+def encode_record(record: Record) -> bytes:
+    """One line of a stored run, without its newline."""
+    return _RecordLine.model_construct(record=record).model_dump_json().encode()
+
+
+def decode_header(line: bytes, *, where: str) -> RunHeader:
+    """The header from its line; raises :class:`StoreError` when it is none of ours."""
+    try:
+        return _HeaderLine.model_validate_json(line).header
+    except ValidationError as error:
+        raise StoreError(f"{where} is no stored run", details="\n".join(_faults(error, where))) from None
+
+
+def decode_record(line: bytes, *, where: str) -> Record:
+    """A record from its line; raises :class:`StoreError` when the line is damaged."""
+    try:
+        return _RecordLine.model_validate_json(line).record
+    except ValidationError as error:
+        raise StoreError(f"{where}: a record is damaged", details="\n".join(_faults(error, where))) from None
+
+
+def decode_facts(output: bytes) -> tuple[Fact, ...]:
+    """The probe's facts among a container's output: every line that is a JSON object with an ``op``, in order."""
+    facts = []
+    for line in output.splitlines():
+        if line.startswith(b"{"):
+            try:
+                fact = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(fact, dict) and isinstance(fact.get("op"), str):
+                facts.append(fact)
+    return tuple(facts)
+
+
+def scenario_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a scenario file, for editors that read the ``#:schema`` line."""
+    schema = _ScenarioDocument.model_json_schema()
+    own = schema["properties"].pop("own_axes")["additionalProperties"]
+    values = schema["properties"]["axes"]["additionalProperties"]
+    known = {name: {**values, "minItems": 1} for name in (*BUILT_IN_AXES, *LAST_AXES)}
+    schema["properties"]["axes"] = {"type": "object", "properties": known, "additionalProperties": own}
+    for definition in schema["$defs"].values():
+        if definition.get("type") == "object":
+            definition["additionalProperties"] = False
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "permlab scenario",
+        "additionalProperties": False,
+    }
+
+
+def to_data(value: object) -> Any:  # noqa: ANN401  # plain JSON data of any shape
+    """Any model object as plain JSON data (dicts, lists, strings, numbers); bytes as base64."""
+    return TypeAdapter(Any, config=ConfigDict(ser_json_bytes="base64")).dump_python(value, mode="json")

@@ -1,0 +1,105 @@
+"""Records and runs: what is stored, appended only, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lab.model.observation import Observation
+from lab.model.scenario import Expectation
+from lab.model.settings import Check
+from lab.model.verdict import Verdict
+
+FORMAT = 1
+"""Version of the stored format; a reader migrates older ones and refuses newer ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Of what exactly the record speaks: digests and versions, not names.
+
+    ``config`` is the sha256 of the config.json in its stored form (see ``Run.configs``); ``runtime`` is the sha256 of
+    the binary, described in the run's ``runtimes``; ``image`` the image's digest; ``probe`` the probe's sha256.
+    """
+
+    runtime: str = ""
+    image: str = ""
+    probe: str = ""
+    config: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One cell of one run.
+
+    ``speaks_for`` is the range of runtime versions that the error text belongs to, and ``text_differs`` tells that
+    the version asked for lies outside it (a backport or a mislabelled build). ``tolerate`` and ``checks`` stand in the
+    record so that it can be judged again without the scenario file.
+    """
+
+    cell: str
+    scenario: str
+    axes: Mapping[str, str]
+    verdict: Verdict
+    observation: Observation | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    expectation: Expectation | None = None
+    tolerate: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    speaks_for: str = ""
+    text_differs: bool = False
+    started: str = ""
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """The machine that a run was made on."""
+
+    kernel: str
+    machine: str
+    cgroups: str
+    lsms: str
+    uid: int
+    capabilities: str
+    os: str
+    cpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """The first line of a stored run. ``started`` is ISO 8601 in UTC; ``argv`` is what the user typed."""
+
+    id: str
+    lab_version: str
+    started: str
+    host: HostFacts
+    argv: tuple[str, ...]
+    scenarios: Mapping[str, str]
+    format: int = FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A stored run as read back.
+
+    ``runtimes`` and ``images`` map the digests of provenances to what is known of them; ``configs`` maps a config's
+    sha256 to its text.
+    """
+
+    header: RunHeader
+    records: tuple[Record, ...]
+    runtimes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    configs: Mapping[str, str] = field(default_factory=dict)
+    finished: str = ""
+
+    @property
+    def void(self) -> bool:
+        """Whether a control cell did not show what it must, so that nothing of this run can be trusted."""
+        return any(
+            record.control
+            and record.expectation is not None
+            and record.verdict.kind not in {"skipped", record.expectation.verdict}
+            for record in self.records
+        )

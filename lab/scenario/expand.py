@@ -1,0 +1,141 @@
+"""Scenario → cells: product, then exclude, then constraints, then include, always in the same order. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from urllib.parse import quote
+
+from lab.model.runtime import Release
+from lab.model.scenario import BUILT_IN_AXES, Cell, Pattern, Scenario
+from lab.scenario.expression import Condition, compile_condition
+from lab.scenario.versions import expand_runtimes, matches
+
+DEFAULT_IMAGE = "distroless-static"
+DEFAULT_ENGINE = "oci"
+
+Values = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would run: the cells in order, and for each reason how many combinations it left out."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[tuple[str, int], ...] = ()
+
+
+def axes_of(
+    scenario: Scenario, releases: Iterable[Release], runtimes: Sequence[str] = ()
+) -> dict[str, tuple[str, ...]]:
+    """Every axis of a scenario with its values, in the order of the id.
+
+    ``runtimes``, when given, replaces the scenario's own runtime axis (the user's ``--runtimes``).
+    """
+    axes = {"image": scenario.axes.get("image", (DEFAULT_IMAGE,))}
+    axes |= {name: scenario.axes[name] for name in BUILT_IN_AXES[1:] if name in scenario.axes}
+    axes |= {name: tuple(fragments) for name, fragments in scenario.own_axes.items()}
+    axes["runtime"] = expand_runtimes(runtimes or scenario.axes.get("runtime", ("default",)), releases)
+    axes["engine"] = scenario.axes.get("engine", (DEFAULT_ENGINE,))
+    return axes
+
+
+def expand(scenario: Scenario, releases: Iterable[Release], runtimes: Sequence[str] = ()) -> Plan:
+    """All cells of a scenario, in the order of its axes, each once, and why other combinations are left out."""
+    axes = axes_of(scenario, releases, runtimes)
+    names = tuple(axes)
+    rules = [(_rule_text(rule), tuple(rule.items())) for rule in scenario.exclude]
+    constraints = [
+        (constraint.why, compile_condition(constraint.when), compile_condition(constraint.require))
+        for constraint in scenario.constraints
+    ]
+    kept: dict[str, Cell] = {}
+    reasons: Counter[str] = Counter()
+    for values in product(*axes.values()):
+        reason = _left_out(names, values, rules, constraints) if rules or constraints else None
+        if reason is None:
+            cell = make_cell(scenario.id, tuple(zip(names, values, strict=True)))
+            kept[cell.id] = cell
+        else:
+            reasons[reason] += 1
+    for row in scenario.include:
+        for cell in _included(scenario.id, row, axes, releases):
+            kept.setdefault(cell.id, cell)
+    return Plan(cells=tuple(kept.values()), left_out=tuple(reasons.items()))
+
+
+def make_cell(scenario: str, axes: Values) -> Cell:
+    """A cell with its id: ``scenario/image/axis=value/…/runtime/engine``."""
+    return Cell("/".join((scenario, *(_segment(name, value) for name, value in axes))), scenario, axes)
+
+
+@cache
+def _segment(axis: str, value: str) -> str:
+    """One segment of an id: safe as a file name, so ``/`` is written ``%2F``."""
+    text = quote(value, safe=":,+=@~ ()[]{}!$&';")
+    if axis in {"runtime", "engine"}:
+        return text.replace("@", "-", 1)
+    return text if axis == "image" else f"{axis}={text}"
+
+
+def _left_out(
+    names: tuple[str, ...],
+    values: tuple[str, ...],
+    rules: list[tuple[str, tuple[tuple[str, Pattern], ...]]],
+    constraints: list[tuple[str, Condition, Condition]],
+) -> str | None:
+    cell = dict(zip(names, values, strict=True))
+    for text, rule in rules:
+        if all(axis in cell and fits(pattern, cell[axis]) for axis, pattern in rule):
+            return text
+    for why, when, require in constraints:
+        if when(cell) and not require(cell):
+            return why
+    return None
+
+
+def fits(pattern: Pattern, value: str) -> bool:
+    """Whether a value fits a pattern, or any of several."""
+    return matches(pattern, value) if isinstance(pattern, str) else any(matches(one, value) for one in pattern)
+
+
+def _rule_text(rule: Mapping[str, Pattern]) -> str:
+    return "excluded: " + " and ".join(
+        f"{axis} = {pattern if isinstance(pattern, str) else ' | '.join(pattern)}" for axis, pattern in rule.items()
+    )
+
+
+def _included(
+    scenario: str, row: Mapping[str, Pattern], axes: Mapping[str, tuple[str, ...]], releases: Iterable[Release]
+) -> Iterator[Cell]:
+    """The cells of one include row: its own values, and every declared value of the axes that it does not name."""
+    chosen = {}
+    for axis in (*axes, *(axis for axis in BUILT_IN_AXES if axis in row and axis not in axes)):
+        values = row.get(axis, axes.get(axis, ()))
+        given = (values,) if isinstance(values, str) else tuple(values)
+        chosen[axis] = expand_runtimes(given, releases) if axis == "runtime" else given
+    order = [axis for axis in (*BUILT_IN_AXES, *axes) if axis in chosen]
+    names = tuple(dict.fromkeys(order))
+    for values in product(*(chosen[name] for name in names)):
+        yield make_cell(scenario, tuple(zip(names, values, strict=True)))
+
+
+def select(cells: Iterable[Cell], patterns: Sequence[str] = (), where: str | None = None) -> tuple[Cell, ...]:
+    """The cells whose id fits any of ``patterns`` (globs, or parts of an id) and whose axes fulfil ``where``."""
+    condition = compile_condition(where) if where else None
+    return tuple(
+        cell
+        for cell in cells
+        if (not patterns or any(id_fits(pattern, cell.id) for pattern in patterns))
+        and (condition is None or condition(dict(cell.axes)))
+    )
+
+
+def id_fits(pattern: str, cell_id: str) -> bool:
+    """Whether a cell's id fits what a user typed: a glob over the whole id, or any part of it."""
+    if any(mark in pattern for mark in "*?"):
+        return matches(pattern, cell_id)
+    return pattern in cell_id

@@ -1,0 +1,117 @@
+"""Finds and loads scenario files: by path, by name under ``./scenarios``, or by name among the shipped ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+
+from lab.codec import decode_scenario, read_toml
+from lab.errors import InputError
+from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Pattern, Scenario
+from lab.scenario.expression import check_condition
+from lab.scenario.versions import matches
+
+_AXIS = re.compile(r"[a-z][a-z0-9_]*")
+CONTROLS = "controls"
+"""Name of the shipped scenario whose cells every run includes."""
+
+
+def shipped_directory() -> Path:
+    """Where the shipped scenario files are: inside an installed package, or beside it in a checkout."""
+    package = Path(str(resources.files("lab")))
+    inside = package / "scenario" / "shipped"
+    return inside if inside.is_dir() else package.parent / "scenarios"
+
+
+def find(name: str) -> Path:
+    """The file that a user's word means; raises :class:`InputError` that names what there is."""
+    given = Path(name)
+    if given.suffix == ".toml":
+        if given.is_file():
+            return given
+    else:
+        for directory in (Path("scenarios"), shipped_directory()):
+            candidate = directory / f"{name}.toml"
+            if candidate.is_file():
+                return candidate
+    known = sorted(path.stem for path in shipped_directory().glob("*.toml"))
+    raise InputError(
+        f"no scenario {name!r}",
+        details=f"shipped scenarios: {', '.join(known)}",
+        resolution="give one of these names, or the path of a .toml file",
+    )
+
+
+def load(path: Path) -> Scenario:
+    """The scenario of a file; raises :class:`InputError` that lists every fault."""
+    scenario = decode_scenario(read_toml(path), id=path.stem, where=str(path))
+    faults = [f"{path}: {fault}" for fault in _faults(scenario)]
+    if faults:
+        raise InputError(f"{path} is not a valid scenario", details="\n".join(faults))
+    return scenario
+
+
+def load_all(paths: list[Path]) -> tuple[Scenario, ...]:
+    """Several scenarios; the faults of all files are reported together."""
+    loaded, faults = [], []
+    for path in paths:
+        try:
+            loaded.append(load(path))
+        except InputError as error:
+            faults.append(error.details or str(error))
+    if faults:
+        raise InputError(
+            f"{len(faults)} of {len(paths)} scenario files cannot be used" if len(paths) > 1 else str(paths[0]),
+            details="\n".join(faults),
+            resolution="docs/scenarios.md describes the format; the `#:schema` line makes an editor check it",
+        )
+    return tuple(loaded)
+
+
+def _faults(scenario: Scenario) -> Iterator[str]:
+    axes = (*BUILT_IN_AXES, *scenario.own_axes, *LAST_AXES)
+    for name in scenario.own_axes:
+        if not _AXIS.fullmatch(name):
+            yield f"axes.{name}: expected a name of letters, digits and _, so that conditions can use it"
+    for kind, rules in (("exclude", scenario.exclude), ("include", scenario.include)):
+        for index, rule in enumerate(rules):
+            yield from _rule_faults(f"{kind}[{index}]", rule, axes)
+    for index, rule in enumerate(scenario.include):
+        yield from _fragment_faults(f"include[{index}]", rule, scenario)
+    for where, text in _conditions(scenario):
+        fault = check_condition(text, axes)
+        if fault:
+            yield f"{where}: {fault}"
+
+
+def _conditions(scenario: Scenario) -> Iterator[tuple[str, str]]:
+    for index, constraint in enumerate(scenario.constraints):
+        yield f"constraint[{index}].when", constraint.when
+        yield f"constraint[{index}].require", constraint.require
+    for index, expectation in enumerate(scenario.expect):
+        yield f"expect[{index}].when", expectation.when
+
+
+def _fragment_faults(where: str, rule: Mapping[str, Pattern], scenario: Scenario) -> Iterator[str]:
+    for axis, pattern in rule.items():
+        fragments = scenario.own_axes.get(axis)
+        for value in (pattern,) if isinstance(pattern, str) else pattern:
+            if fragments is not None and value not in fragments:
+                yield f"{where}.{axis}: no fragment {value!r} (there are: {', '.join(fragments)})"
+
+
+def _rule_faults(where: str, rule: Mapping[str, Pattern], axes: tuple[str, ...]) -> Iterator[str]:
+    if not rule:
+        yield f"{where}: expected at least one axis"
+        return
+    for axis, pattern in rule.items():
+        if axis not in axes:
+            yield f"{where}.{axis}: no such axis (axes: {', '.join(axes)})"
+            continue
+        for value in (pattern,) if isinstance(pattern, str) else pattern:
+            try:
+                matches(value, "")
+            except InputError as error:
+                yield f"{where}.{axis}: {error.brief}"

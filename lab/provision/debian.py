@@ -253,7 +253,8 @@ class _Apt:
         # without -qq apt says which dependency is missing; its other lines start differently
         done = self.get("--print-uris", *words, deadline=RESOLVE_DEADLINE)
         if not done.ok:
-            raise SourceUnreachable(f"Debian {self.base.name} does not have {' '.join(words)}", details=done.tail())
+            what = " ".join(words[1:])
+            raise SourceUnreachable(f"Debian {self.base.name} does not have {what}", details=done.tail())
         # 'URI' name_version_arch.deb size SHA256:…, with ':' of an epoch written %3a
         lines = done.stdout.decode().splitlines()
         return [line.split()[1].removesuffix(".deb") for line in lines if line.startswith("'")]

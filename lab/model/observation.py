@@ -53,7 +53,8 @@ class Observation:
 
     ``output`` is what the container's process wrote to its stdout (for the ``exec`` action: the exec'd process), with
     the probe's facts as JSON lines; ``lab.codec.decode_facts`` reads them. ``exit_code`` is the process's, where it
-    started. ``fault`` is set when the lab itself or the runtime's machinery broke in a
+    started. ``refusal`` is the text of a refusal before any runtime was called: the conversion of image and cell to a
+    runtime spec, or an admission rule. ``fault`` is set when the lab itself or the runtime's machinery broke in a
     way that says nothing about the container: a deadline, a missing binary, a mount of the lab's own that failed.
     """
 
@@ -63,5 +64,6 @@ class Observation:
     output: bytes = b""
     host_before: tuple[HostFact, ...] = ()
     host_after: tuple[HostFact, ...] = ()
+    refusal: str | None = None
     fault: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)

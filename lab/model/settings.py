@@ -192,13 +192,16 @@ class Linux:
 class Caller:
     """The process that starts the runtime.
 
-    ``uid`` other than 0 makes the cell rootless. ``drop_capabilities`` are taken from its bounding set (and so from
-    the runtime's permitted set). ``fds`` maps a descriptor number that the runtime inherits to the fixture it is
-    opened on. ``stdin``, ``stdout`` and ``stderr`` are what the runtime gets as its streams; facts of a container
-    without a readable stdout are lost, and the record says so. ``subordinate_ids`` gives the caller a range in
-    private copies of subuid and subgid: (first id, size).
+    ``rootless`` starts it as an ordinary user (the lab's own when it is one, else ``uid``, else 1001), in a new user
+    namespace that maps uid 0 inside to that user, unless ``linux.uid_mappings`` say otherwise. ``drop_capabilities``
+    are taken from the caller's bounding set, and so from the runtime's permitted set. ``fds`` maps a descriptor number
+    that the runtime inherits to the fixture it is opened on. ``stdin``, ``stdout`` and ``stderr`` are what the runtime
+    gets as its streams (files are made in the fixture ``stdio_fixture``, where one is named). ``subordinate_ids`` gives
+    the caller a range in private copies of subuid and subgid, (first id, size), mapped after uid 0. ``runtime_flags``
+    stand before the runtime's verb, ``verb_flags`` after it.
     """
 
+    rootless: bool = False
     uid: int = 0
     gid: int = 0
     umask: int = 0o022
@@ -209,6 +212,8 @@ class Caller:
     stderr: Stdio = Stdio.PIPE
     stdio_fixture: str | None = None
     subordinate_ids: tuple[int, int] | None = None
+    runtime_flags: tuple[str, ...] = ()
+    verb_flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,10 +239,11 @@ class Settings:
     """All that a cell says, apart from image, runtime and engine, which are axes of their own.
 
     ``image_user`` and ``image_workdir`` override the image's own ``User`` and ``WorkingDir`` (as a rebuilt image
-    would). ``exec`` is the process of the ``exec`` action. ``host`` lists what to look at on the host before and
-    after: ``fixture:NAME/path`` or ``rootfs:/path``. ``tolerate`` names errnos (``"EACCES"``) that steps may end with
-    without the cell being denied. ``patch`` is an RFC 6902 patch on the finished config.json, in which
-    ``${fixture:NAME}`` stands for a fixture's host path. ``deadline`` is in seconds.
+    would). ``exec`` is the process of the ``exec`` action, given to the runtime as a process.json, or, when
+    ``exec_flags`` are given (``--user``, ``--cap``, ``--cwd``), by these flags and its args. ``host`` lists what to
+    look at on the host before and after: ``fixture:NAME/path`` or ``rootfs:/path``. ``tolerate`` names errnos
+    (``"EACCES"``) that steps may end with without the cell being denied. ``patch`` is an RFC 6902 patch on the finished
+    config.json, in which ``${fixture:NAME}`` stands for a fixture's host path. ``deadline`` is in seconds.
     """
 
     image_user: str | None = None
@@ -252,6 +258,7 @@ class Settings:
     action: Action = Action.RUN
     exec: Process | None = None
     patch: tuple[Mapping[str, object], ...] = ()
+    exec_flags: tuple[str, ...] = ()
     host: tuple[str, ...] = ()
     tolerate: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()

@@ -1,0 +1,1 @@
+"""Engines: one small module each, under one protocol."""

@@ -1,0 +1,193 @@
+"""Where cells live while they run: a private mount namespace with a tmpfs in it, or, without root, a directory.
+
+As root the process leaves the host's mount namespace once, for good: everything that the lab mounts is seen by the
+lab and its children alone, and goes when the last of them ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab import process
+from lab.engine import mounts
+from lab.engine.trees import Owner
+from lab.errors import EngineError, HostError
+from lab.model.settings import IdMapping
+
+PREFIX = "permlab-"
+"""Label of everything that a run leaves on the host while it lasts: directories in the temporary directory, cgroups."""
+
+MARKER = "owner.json"
+CGROUPS = Path("/sys/fs/cgroup")
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(slots=True, kw_only=True)
+class Workspace:
+    """The place of one run. ``privileged`` tells that it has its own mount namespace (root)."""
+
+    run_id: str
+    root: Path
+    privileged: bool
+    _maps: dict[str, Path] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def cgroup(self) -> str:
+        """The parent of all cgroups of this run, as ``linux.cgroupsPath`` writes it."""
+        return f"/{PREFIX}{self.run_id}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every runtime of this run gets as its environment; the mark is how ``permlab clean`` finds it."""
+        return {**process.small_environment(), "PERMLAB_RUN": self.run_id, "XDG_RUNTIME_DIR": str(self.root / "xdg")}
+
+    def lower(self, tree: Path, maps: tuple[IdMapping, ...]) -> Path:
+        """``tree`` with its owners mapped by ``maps`` (an id-mapped mount, made once for each pair)."""
+        if not maps:
+            return tree
+        name = hashlib.sha256(f"{tree}{maps}".encode()).hexdigest()[:16]
+        with self._lock:
+            if name not in self._maps:
+                target = self.root / "mapped" / name
+                target.mkdir(parents=True)
+                with _user_namespace(maps) as fd:
+                    try:
+                        mounts.id_mapped_copy(tree, target, fd)
+                    except OSError as error:
+                        raise HostError(
+                            "this host has no id-mapped mounts for the cache's file system",
+                            details=str(error),
+                            resolution="use Linux 5.19 or later with the cache on ext4, xfs, btrfs or tmpfs",
+                        ) from error
+                self._maps[name] = target
+            return self._maps[name]
+
+    def close(self) -> None:
+        """Remove everything of this run; safe to call twice."""
+        if self.privileged:
+            remove_cgroups(self.cgroup)
+            with contextlib.suppress(OSError):
+                mounts.unmount(self.root)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...]) -> Owner:
+    """Host ids for container ids; an id outside the maps keeps its number (nobody inside will own it)."""
+
+    def through(number: int, maps: tuple[IdMapping, ...]) -> int:
+        for line in maps:
+            if line.container_id <= number < line.container_id + line.size:
+                return line.host_id + number - line.container_id
+        return number
+
+    return lambda uid, gid: (through(uid, uid_maps), through(gid, gid_maps))
+
+
+def open_workspace(run_id: str) -> Workspace:
+    """Make the place of a run; raises :class:`HostError` where the host does not allow it."""
+    privileged = os.geteuid() == 0
+    root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{run_id}-"))
+    root.chmod(0o755)
+    (root / MARKER).write_text(json.dumps({"run": run_id, "pid": os.getpid(), "start": start_time(os.getpid())}))
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    workspace = Workspace(run_id=run_id, root=root, privileged=privileged)
+    if privileged:
+        try:
+            _make_private(root)
+        except OSError as error:
+            shutil.rmtree(root, ignore_errors=True)
+            raise HostError(
+                "this host does not let root make a private mount namespace",
+                details=str(error),
+                resolution="run the lab where CAP_SYS_ADMIN is held (in a container: --privileged)",
+            ) from error
+    for name in ("cells", "state", "xdg"):
+        (root / name).mkdir()
+    return workspace
+
+
+def _make_private(root: Path) -> None:
+    mounts.private_namespace()
+    unified = CGROUPS / "unified"
+    if unified.is_dir() and os.path.ismount(unified):
+        mounts.unmount(unified)  # crun refuses a hybrid cgroup tree; limits stay on the v1 controllers
+    mounts.mount("permlab", root, "tmpfs", 0, "mode=0755")
+    accounts = root / "accounts"
+    accounts.mkdir()
+    for name in ("passwd", "group", "subuid", "subgid"):
+        original = Path("/etc") / name
+        if original.is_file():
+            shutil.copy(original, accounts / name)
+            mounts.bind(accounts / name, original)
+
+
+@contextlib.contextmanager
+def _user_namespace(maps: tuple[IdMapping, ...]) -> Iterator[int]:
+    """An open fd of a user namespace with these maps (for uids and gids); its process is gone afterwards."""
+    with tempfile.NamedTemporaryFile() as log:
+        child = process.spawn(["unshare", "--user", "sleep", "60"], log=Path(log.name))
+    try:
+        own = os.readlink("/proc/self/ns/user")
+        for _ in range(2000):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{child.pid}/ns/user") != own:
+                    break
+            time.sleep(0.002)
+        else:
+            raise EngineError("a user namespace for the mapping could not be made")
+        text = "".join(f"{line.container_id} {line.host_id} {line.size}\n" for line in maps)
+        for name in ("uid_map", "gid_map"):
+            Path(f"/proc/{child.pid}/{name}").write_text(text)
+        fd = os.open(f"/proc/{child.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+    finally:
+        process.end_group(child, grace=0.1)
+
+
+def remove_cgroups(path: str) -> None:
+    """Remove a cgroup of the lab, deepest first, from every hierarchy; processes in it are killed first."""
+    for hierarchy in (CGROUPS, *CGROUPS.glob("*/")):
+        top = hierarchy / path.lstrip("/")
+        if not top.is_dir():
+            continue
+        for directory, _, _ in os.walk(top, topdown=False):
+            kill_cgroup(Path(directory))
+            for _ in range(100):
+                try:
+                    os.rmdir(directory)
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.01)
+
+
+def kill_cgroup(directory: Path) -> None:
+    """SIGKILL to every process in one cgroup."""
+    with contextlib.suppress(OSError):
+        for pid in (directory / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), 9)
+
+
+def start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat: with the pid it names a process for ever; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -1,0 +1,1 @@
+"""Image config + cell → runtime spec. The field names of runtime-spec (camelCase) live here only. Pure."""

@@ -9,9 +9,9 @@
 
 static const char *const kind_names[] = {
     [PATH] = "PATH",     [TEXT] = "TEXT",     [NAME] = "NAME",   [NUMBER] = "NUMBER", [ID] = "ID",
-    [MODE] = "MODE",     [SECONDS] = "SECONDS", [IDS] = "IDS",   [LIMIT] = "LIMIT",   [RLIMIT] = "RLIMIT",
+    [COUNT] = "COUNT",   [MODE] = "MODE",     [SECONDS] = "SECONDS", [IDS] = "IDS",   [LIMIT] = "LIMIT",   [RLIMIT] = "RLIMIT",
     [OPEN] = "OPEN",     [ACCESS] = "ACCESS", [MOUNT] = "MOUNT", [SPACES] = "SPACES", [DEVICE] = "DEVICE",
-    [COUNTED] = "COUNT PROGRAM ARGUMENT...",  [REST] = "PROGRAM ARGUMENT...",
+    [COUNTED] = "WORDS PROGRAM ARGUMENT...",  [REST] = "PROGRAM ARGUMENT...",
 };
 
 const char *kind_name(enum kind kind)
@@ -72,6 +72,7 @@ static bool fits(enum kind kind, const char *text)
     int number;
     switch (kind) {
     case NUMBER: return all_digits(text);
+    case COUNT: return all_digits(text) && number_of(text) <= MOST_COUNTED;
     case ID: return is_id(text);
     case MODE: return strlen(text) > 0 && strlen(text) < 7 && strspn(text, "01234567") == strlen(text);
     case SECONDS: return is_seconds(text);

@@ -119,15 +119,22 @@ void cwd_facts(struct json *j)
     json_string(j, "cwd_errno", ok ? NULL : errno_name(errno, space));
 }
 
+static void set_fact(struct json *j, const char *key, bool known, uint64_t set)
+{
+    if (known)
+        json_hex(j, key, set);
+    else
+        json_null(j, key);
+}
+
 void cap_facts(struct json *j)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
     bool ok = syscall(SYS_capget, &header, data) == 0;
     uint64_t bounding = 0, ambient = 0;
-    for (int i = 0; i < 64; i++) {
-        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) == 1)
-            bounding |= UINT64_C(1) << i;
+    for (int i = 0, in; i < 64 && (in = prctl(PR_CAPBSET_READ, i, 0, 0, 0)) >= 0; i++) {
+        bounding |= (uint64_t)in << i;
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, i, 0, 0) == 1)
             ambient |= UINT64_C(1) << i;
     }
@@ -138,17 +145,10 @@ void cap_facts(struct json *j)
         data[0].permitted | (uint64_t)data[1].permitted << 32,
         data[0].effective | (uint64_t)data[1].effective << 32,
     };
-    for (int i = 0; i < 3; i++) {
-        if (ok)
-            json_hex(j, names[i], values[i]);
-        else
-            json_null(j, names[i]);
-    }
-    json_hex(j, "bounding", bounding);
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0) >= 0)
-        json_hex(j, "ambient", ambient);
-    else
-        json_null(j, "ambient");
+    for (int i = 0; i < 3; i++)
+        set_fact(j, names[i], ok, values[i]);
+    set_fact(j, "bounding", prctl(PR_CAPBSET_READ, 0, 0, 0, 0) >= 0, bounding);
+    set_fact(j, "ambient", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, 0, 0, 0) >= 0, ambient);
     json_close(j);
 }
 
@@ -181,7 +181,7 @@ void umask_facts(struct json *j)
     json_octal(j, "umask", mask);
 }
 
-void line_list(struct json *j, const char *key, const char *bytes, size_t length)
+static void line_list(struct json *j, const char *key, const char *bytes, size_t length)
 {
     json_array(j, key);
     for (size_t at = 0; at < length;) {

@@ -21,7 +21,7 @@
 
 #include "probe.h"
 
-enum { MOST_HELD = 65536 };
+enum { MOST_HELD = MOST_COUNTED };
 
 /* How many were made of those wanted, and with which error the making ended. */
 static void made(struct json *j, long count, long wanted, const char *call)
@@ -47,7 +47,7 @@ void step_forks(struct json *j, char **args)
 {
     long wanted = (long)number_of(args[0]);
     pid_t parent = getpid();
-    while (child_count < wanted && child_count < MOST_HELD) {
+    while (child_count < wanted) {
         pid_t child = fork();
         if (child == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -97,7 +97,7 @@ static void end_watchers(void)
 void step_inotify(struct json *j, char **args)
 {
     long wanted = (long)number_of(args[0]);
-    while (watcher_count < wanted && watcher_count < MOST_HELD) {
+    while (watcher_count < wanted) {
         int fd = inotify_init1(IN_CLOEXEC);
         if (fd < 0)
             break;
@@ -223,10 +223,9 @@ static bool mount_item(struct json *j, char *line)
     static const char *const after[] = {"fstype", "source", "super"};
     static char plain[8192];
     struct json_mark mark = json_mark(j);
-    char *save = NULL;
     int at = 0, dash = -1;
     json_object(j, NULL);
-    for (char *word = strtok_r(line, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save), at++) {
+    for (char *word; (word = strsep(&line, " ")) != NULL; at++) { /* strsep: a source may be empty */
         const char *key = at < 6 ? names[at] : dash >= 0 && at - dash <= 3 ? after[at - dash - 1] : NULL;
         if (at >= 6 && dash < 0 && strcmp(word, "-") == 0)
             dash = at;

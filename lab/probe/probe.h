@@ -11,7 +11,10 @@
 
 #include "json.h"
 
-enum { MOST_ARGUMENTS = 5 };
+enum {
+    MOST_ARGUMENTS = 5,
+    MOST_COUNTED = 65536, /* processes, watchers, keys … that one step makes at most */
+};
 
 /* Kinds of step arguments; each is checked for every step before the first step runs. */
 enum kind {
@@ -20,6 +23,7 @@ enum kind {
     TEXT,    /* any bytes */
     NAME,    /* any bytes */
     NUMBER,  /* a decimal number from 0 up */
+    COUNT,   /* a decimal number from 0 to MOST_COUNTED */
     ID,      /* a number, or -1 */
     MODE,    /* an octal number */
     SECONDS, /* a decimal number with an optional fraction */
@@ -86,7 +90,6 @@ void namespace_facts(struct json *j);
 void tty_facts(struct json *j);
 void stat_facts(struct json *j, const struct stat *st);
 void fd_link_facts(struct json *j, const char *key, int fd);
-void line_list(struct json *j, const char *key, const char *bytes, size_t length);
 
 #define STEP(name) void step_##name(struct json *j, char **args)
 #define FILE_STEPS(X)                                                                                                  \

@@ -242,6 +242,21 @@ static void drain(struct pollfd *from, struct capture *into)
     into->cut |= taken < (size_t)more;
 }
 
+/* A pipe whose ends are not 0, 1 or 2, which the program to be started gets as its own. */
+static bool make_pipe(int ends[2])
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        int low = ends[i];
+        if (low > STDERR_FILENO)
+            continue;
+        ends[i] = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        close(low);
+    }
+    return ends[0] >= 0 && ends[1] >= 0;
+}
+
 static void spawned(char **argv, int out, int err, int fault)
 {
     dup2(out, STDOUT_FILENO);
@@ -275,12 +290,8 @@ void step_spawn(struct json *j, char **args)
     static struct capture captured[2];
     int out[2], err[2], fault[2];
     memset(captured, 0, sizeof captured);
-    if (pipe2(out, O_CLOEXEC) != 0) {
-        result(j, false, "pipe2");
-        return;
-    }
-    if (pipe2(err, O_CLOEXEC) != 0 || pipe2(fault, O_CLOEXEC) != 0) {
-        result(j, false, "pipe2"); /* out of descriptors: what is left open is the least of it */
+    if (!make_pipe(out) || !make_pipe(err) || !make_pipe(fault)) {
+        result(j, false, "pipe2"); /* out of descriptors: the pipes that were made stay open */
         return;
     }
     pid_t child = fork();

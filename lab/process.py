@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -116,22 +116,25 @@ def run(
         process.stdin.close()
     if on_start is not None:
         on_start(process.pid)
-    reader = _Reader(process, output_limit)
-    timed_out = not reader.drain(started + deadline) or not _wait(process, started + deadline)
+    pipes = {"stdout": process.stdout, "stderr": process.stderr}
+    collector = Collector({name: pipe.fileno() for name, pipe in pipes.items() if pipe is not None}, output_limit)
+    timed_out = not collector.drain(started + deadline) or not _wait(process, started + deadline)
     if timed_out:
         if on_deadline is not None:
             on_deadline()
         end_group(process)
-        reader.drain(time.monotonic() + GRACE_SECONDS)
-    reader.close()
+        collector.drain(time.monotonic() + GRACE_SECONDS)
+    for pipe in pipes.values():
+        if pipe is not None:
+            pipe.close()
     return Completed(
         argv=tuple(argv),
         returncode=process.wait(),
-        stdout=bytes(reader.kept["stdout"]),
-        stderr=bytes(reader.kept["stderr"]),
+        stdout=collector.bytes_of("stdout"),
+        stderr=collector.bytes_of("stderr"),
         seconds=time.monotonic() - started,
         timed_out=timed_out,
-        truncated=reader.truncated,
+        truncated=collector.truncated,
     )
 
 
@@ -173,44 +176,62 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> bool:
     return True
 
 
-@dataclass(slots=True)
-class _Reader:
-    """Reads both pipes of a process, keeping at most ``limit`` bytes of each."""
+def wait_orphan(pid: int, until: float) -> int | None:
+    """The return code of a process that this one adopted (it is a subreaper), as in :class:`Completed`.
 
-    process: subprocess.Popen[bytes]
-    limit: int
-    truncated: bool = False
-    kept: dict[str, bytearray] = field(default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()})
-    _open: dict[str, IO[bytes]] = field(default_factory=dict)
+    ``None`` when it did not end before the moment ``until`` on the monotonic clock, or is no child of this process.
+    """
+    while True:
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= until:
+            return None
+        time.sleep(0.002)
 
-    def __post_init__(self) -> None:
-        for name, stream in (("stdout", self.process.stdout), ("stderr", self.process.stderr)):
-            if stream is not None:
-                self._open[name] = stream
 
-    def drain(self, until: float) -> bool:
-        """Read until both pipes end (true) or the moment ``until`` on the monotonic clock has come (false)."""
+class Collector:
+    """Reads several descriptors to their end, keeping at most ``limit`` bytes of each; it does not close them."""
+
+    def __init__(self, descriptors: Mapping[str, int], limit: int = OUTPUT_LIMIT) -> None:
+        self.truncated = False
+        self._limit = limit
+        self._open = dict(descriptors)
+        self._kept = {name: bytearray() for name in descriptors}
+
+    def bytes_of(self, name: str) -> bytes:
+        """What was kept of one descriptor; empty for a name that was not given."""
+        return bytes(self._kept.get(name, b""))
+
+    def drain(self, until: float, enough: Callable[[], bool] | None = None) -> bool:
+        """Read until all descriptors end, or ``enough()`` says so after a chunk (true).
+
+        False when the moment ``until`` on the monotonic clock came first.
+        """
         with selectors.PollSelector() as selector:
-            for name, stream in self._open.items():
-                selector.register(stream, selectors.EVENT_READ, name)
+            for name, fd in self._open.items():
+                selector.register(fd, selectors.EVENT_READ, name)
             while self._open:
                 left = until - time.monotonic()
                 if left <= 0:
                     return False
                 for key, _ in selector.select(left):
                     if not self._take(key.data, key.fd):
-                        selector.unregister(key.fileobj)
-                        self._open.pop(key.data).close()
+                        selector.unregister(key.fd)
+                        del self._open[key.data]
+                if enough is not None and enough():
+                    return True
         return True
 
     def _take(self, name: str, fd: int) -> bool:
-        chunk = os.read(fd, 65536)
-        room = self.limit - len(self.kept[name])
+        try:
+            chunk = os.read(fd, 65536)
+        except OSError:  # the other side of a pseudo-terminal has gone (EIO)
+            return False
+        room = self._limit - len(self._kept[name])
         self.truncated |= len(chunk) > room
-        self.kept[name] += chunk[: max(0, room)]
+        self._kept[name] += chunk[: max(0, room)]
         return bool(chunk)
-
-    def close(self) -> None:
-        for stream in self._open.values():
-            stream.close()
-        self._open.clear()

@@ -53,16 +53,16 @@ class Workspace:
         """What every runtime of this run gets as its environment; the mark is how ``permlab clean`` finds it."""
         return {**process.small_environment(), "PERMLAB_RUN": self.run_id, "XDG_RUNTIME_DIR": str(self.root / "xdg")}
 
-    def lower(self, tree: Path, maps: tuple[IdMapping, ...]) -> Path:
-        """``tree`` with its owners mapped by ``maps`` (an id-mapped mount, made once for each pair)."""
-        if not maps:
+    def lower(self, tree: Path, uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...]) -> Path:
+        """``tree`` with its owners mapped (an id-mapped mount, made once for each pair); ``tree`` itself for no map."""
+        if not uid_maps:
             return tree
-        name = hashlib.sha256(f"{tree}{maps}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{tree}{uid_maps}{gid_maps}".encode()).hexdigest()[:16]
         with self._lock:
             if name not in self._maps:
                 target = self.root / "mapped" / name
                 target.mkdir(parents=True)
-                with _user_namespace(maps) as fd:
+                with _user_namespace(uid_maps, gid_maps) as fd:
                     try:
                         mounts.id_mapped_copy(tree, target, fd)
                     except OSError as error:
@@ -134,8 +134,8 @@ def _make_private(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def _user_namespace(maps: tuple[IdMapping, ...]) -> Iterator[int]:
-    """An open fd of a user namespace with these maps (for uids and gids); its process is gone afterwards."""
+def _user_namespace(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...]) -> Iterator[int]:
+    """An open fd of a user namespace with these maps; the process that made it is gone afterwards."""
     with tempfile.NamedTemporaryFile() as log:
         child = process.spawn(["unshare", "--user", "sleep", "60"], log=Path(log.name))
     try:
@@ -147,9 +147,9 @@ def _user_namespace(maps: tuple[IdMapping, ...]) -> Iterator[int]:
             time.sleep(0.002)
         else:
             raise EngineError("a user namespace for the mapping could not be made")
-        text = "".join(f"{line.container_id} {line.host_id} {line.size}\n" for line in maps)
-        for name in ("uid_map", "gid_map"):
-            Path(f"/proc/{child.pid}/{name}").write_text(text)
+        for name, maps in (("uid_map", uid_maps), ("gid_map", gid_maps)):
+            lines = (f"{line.container_id} {line.host_id} {line.size}\n" for line in maps)
+            Path(f"/proc/{child.pid}/{name}").write_text("".join(lines))
         fd = os.open(f"/proc/{child.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield fd

@@ -1,0 +1,210 @@
+"""Makes one cell's bundle: a writable root file system, fixtures, config.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from lab.engine import host, mounts
+from lab.engine.trees import Owner, apply_edits, as_named, lstat_in_root, read_text
+from lab.engine.workspace import Workspace, mapped_owner
+from lab.errors import HostError
+from lab.model.image import Image
+from lab.model.observation import HostFact
+from lab.model.settings import Edit, EditKind, Fixture, Linux, Settings
+from lab.oci.capabilities import full_name
+from lab.oci.spec import CGROUP, Context, build_config, build_process, mapped_linux
+from lab.provision.rootfs import copy_tree
+
+_ACCOUNTS = {"/etc/passwd", "/etc/group"}
+_TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "character-device",
+    stat.S_IFBLK: "block-device",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+ROOTLESS_UID = 1001
+"""The ordinary user of rootless cells when the lab runs as root and the cell names none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bundle:
+    """One cell's files. ``stored`` is config.json with its placeholders, ``exec_stored`` the exec's process.json."""
+
+    path: Path
+    identifier: str
+    caller: tuple[int, int]
+    cgroup: str
+    stored: str = ""
+    exec_stored: str = ""
+    fixtures: dict[str, Path] = field(default_factory=dict)
+    mounted: list[Path] = field(default_factory=list)
+
+    @property
+    def rootfs(self) -> Path:
+        """The root file system as the runtime will see it."""
+        return self.path / "rootfs"
+
+    def fill(self, text: str) -> str:
+        """A stored text with this cell's own paths in the place of its placeholders."""
+        text = text.replace(CGROUP, self.cgroup)
+        for name, path in self.fixtures.items():
+            text = text.replace(f"${{fixture:{name}}}", str(path))
+        return text
+
+
+def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Path, settings: Settings) -> Bundle:
+    """Everything on disk that the runtime needs.
+
+    Raises :class:`lab.oci.users.UserNotFound`, :class:`~lab.errors.InputError` (a patch), and
+    :class:`~lab.errors.HostError` (an edit or mount that this host refuses).
+    """
+    uid, gid = caller_of(settings)
+    bundle = Bundle(
+        path=workspace.root / "cells" / str(serial),
+        identifier=f"permlab-{workspace.run_id}-{serial}",
+        caller=(uid, gid),
+        cgroup=f"{workspace.cgroup}/{serial}",
+    )
+    linux = mapped_linux(settings, Context(rootless=(uid, gid) if uid else None))
+    probe = probe_layer / ".permlab" / "probe"
+    try:
+        bundle.rootfs.mkdir(parents=True)
+        owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
+        apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
+        for name, fixture in settings.fixtures.items():
+            bundle.fixtures[name] = _make_fixture(workspace, bundle, name, fixture, probe)
+        _write_config(bundle, image, settings)
+    except OSError as error:
+        remove_bundle(bundle)
+        raise HostError("the cell's bundle cannot be made", details=str(error)) from error
+    except Exception:
+        remove_bundle(bundle)
+        raise
+    return bundle
+
+
+def caller_of(settings: Settings) -> tuple[int, int]:
+    """The (uid, gid) that calls the runtime, in host ids."""
+    caller = settings.caller
+    if not caller.rootless:
+        return caller.uid, caller.gid
+    if os.geteuid():
+        return os.geteuid(), os.getegid()
+    return (caller.uid, caller.gid or caller.uid) if caller.uid else (ROOTLESS_UID, ROOTLESS_UID)
+
+
+def remove_bundle(bundle: Bundle) -> None:
+    """Unmount and remove everything that :func:`make_bundle` made."""
+    for target in reversed(bundle.mounted):
+        mounts.unmount(target)
+    bundle.mounted.clear()
+    if bundle.path.is_dir():
+        _remove_tree(bundle.path)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a small tree; quicker than shutil.rmtree, whose care against races a private tmpfs does not need."""
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False):
+            _remove_tree(Path(entry.path))
+        else:
+            os.unlink(entry.path)
+    os.rmdir(path)
+
+
+def _make_rootfs(workspace: Workspace, bundle: Bundle, image: Image, probe_layer: Path, linux: Linux) -> Owner:
+    """A writable root file system over the image; returns how edits of it must translate owners."""
+    tree = Path(image.rootfs)
+    if not workspace.privileged:
+        copy_tree(tree, bundle.rootfs)
+        copy_tree(probe_layer, bundle.rootfs)
+        return lambda _uid, _gid: (-1, -1)
+    owner = mapped_owner(linux.uid_mappings, linux.gid_mappings) if linux.uid_mappings else as_named
+    lower = workspace.lower(tree, linux.uid_mappings, linux.gid_mappings)
+    upper, work = bundle.path / "upper", bundle.path / "work"
+    upper.mkdir()
+    work.mkdir()
+    uid, gid, mode = _top_of(image.rootfs)
+    os.chown(upper, *owner(uid, gid))  # an overlay's own root is its upper directory
+    upper.chmod(mode)
+    mounts.overlay((probe_layer, lower), upper, work, bundle.rootfs)
+    bundle.mounted.append(bundle.rootfs)
+    return owner
+
+
+@cache
+def _top_of(tree: str) -> tuple[int, int, int]:
+    found = os.stat(tree)
+    return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
+
+
+def _make_fixture(workspace: Workspace, bundle: Bundle, name: str, fixture: Fixture, probe: Path) -> Path:
+    """A fresh host directory (or file) with its owner, mode and content; returns the path that mounts bind."""
+    parent = bundle.path / "fixtures" / name
+    parent.mkdir(parents=True)
+    kind = EditKind.FILE if fixture.file else EditKind.DIRECTORY
+    top = Edit(path="/data", kind=kind, uid=fixture.uid, gid=fixture.gid, mode=fixture.mode, content=fixture.content)
+    owner = as_named if workspace.privileged else lambda _uid, _gid: (-1, -1)
+    apply_edits(parent, (top,), probe, owner)
+    path = parent / "data"
+    apply_edits(path, fixture.entries, probe, owner) if fixture.entries else None
+    if fixture.mount_options:
+        mounts.bind(path, path, fixture.mount_options)
+        bundle.mounted.append(path)
+    os.chown(parent, *owner(fixture.parent_uid, fixture.parent_gid))
+    parent.chmod(fixture.parent_mode)
+    return path
+
+
+def _write_config(bundle: Bundle, image: Image, settings: Settings) -> None:
+    own = any(edit.path in _ACCOUNTS for edit in settings.rootfs)
+    accounts = _accounts(str(bundle.rootfs)) if own else _image_accounts(image.rootfs)
+    dropped = {full_name(name) for name in settings.caller.drop_capabilities}
+    context = Context(
+        passwd=accounts[0],
+        group=accounts[1],
+        caller_capabilities=tuple(name for name in host.capabilities() if name not in dropped),
+        rootless=bundle.caller if bundle.caller[0] else None,
+    )
+    bundle.stored = json.dumps(build_config(image.config, settings, context))
+    (bundle.path / "config.json").write_text(bundle.fill(bundle.stored))
+    if settings.exec is not None:
+        bundle.exec_stored = json.dumps(build_process(settings.exec, image.config, settings, context))
+        (bundle.path / "process.json").write_text(bundle.fill(bundle.exec_stored))
+
+
+def _accounts(tree: str) -> tuple[str, str]:
+    return read_text(Path(tree), "/etc/passwd"), read_text(Path(tree), "/etc/group")
+
+
+_image_accounts = cache(_accounts)
+
+
+def look(bundle: Bundle, places: tuple[str, ...]) -> tuple[HostFact, ...]:
+    """What the host shows of each place (``fixture:NAME/path`` or ``rootfs:/path``)."""
+    return tuple(_look_at(bundle, place) for place in places)
+
+
+def _look_at(bundle: Bundle, place: str) -> HostFact:
+    kind, _, rest = place.partition(":")
+    name, _, inner = rest.partition("/")
+    root = bundle.rootfs if kind == "rootfs" else bundle.fixtures[name]
+    found = lstat_in_root(root, inner) if root.is_dir() else root.lstat()
+    if found is None:
+        return HostFact(path=place)
+    return HostFact(
+        path=place,
+        type=_TYPES.get(stat.S_IFMT(found.st_mode), "other"),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        mode=stat.S_IMODE(found.st_mode),
+        size=found.st_size,
+    )

@@ -13,17 +13,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from filelock import FileLock
 
 from lab.errors import ArchiveError, HostError, InputError, SourceUnreachable
-from lab.process import Completed, run, small_environment
+from lab.process import Completed, small_environment
+from lab.provision.building import remember_silent, require_answer, tool
 from lab.provision.cache import Cache, Entry, sha256_file
 
 SUITES: Mapping[str, tuple[str, ...]] = {
@@ -84,17 +84,6 @@ class Deb:
     sha256: str
 
 
-@dataclass(slots=True)
-class _Known:
-    """What this process has learned: suites that did not answer, with the words they failed with."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    unreachable: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-_KNOWN = _Known()
-
-
 def fetch(cache: Cache, suite: str, packages: Sequence[str]) -> tuple[Deb, ...]:
     """Exactly the named packages (``name`` or ``name=version``) of a suite, in the order asked for.
 
@@ -118,7 +107,7 @@ def unpack(deb: Path, target: Path) -> None:
     Raises :class:`ArchiveError` for a file that is no package.
     """
     target.mkdir(parents=True, exist_ok=True)
-    done = _tool(["dpkg-deb", "--extract", str(deb), str(target)], RESOLVE_DEADLINE)
+    done = tool(["dpkg-deb", "--extract", str(deb), str(target)], deadline=RESOLVE_DEADLINE)
     if not done.ok:
         raise ArchiveError(f"the package {deb.name} cannot be unpacked", details=done.tail())
 
@@ -209,11 +198,8 @@ class _Apt:
     def ready(cls, cache: Cache, suite: str) -> _Apt:
         """The state of a suite with package lists not older than a day."""
         apt = cls(cache.root / "apt" / suite)
-        known = (str(cache.root), suite)
-        with _KNOWN.lock:
-            before = _KNOWN.unreachable.get(known)
-        if before is not None:
-            raise _unreachable(suite, before)
+        source = f"{mirror()} {suite}"
+        require_answer(source)
         apt.base.mkdir(parents=True, exist_ok=True)
         with FileLock(apt.base / "update.lock"):
             if apt.age() < FRESH_SECONDS:
@@ -221,9 +207,7 @@ class _Apt:
             apt.configure(suite)
             done = apt.get("-qq", "update", deadline=UPDATE_DEADLINE)
             if not done.ok:
-                with _KNOWN.lock:
-                    _KNOWN.unreachable[known] = done.tail()
-                raise _unreachable(suite, done.tail())
+                raise remember_silent(source, _unreachable(suite, done.tail()))
             (apt.base / "updated").write_text(mirror() + "\n")
         return apt
 
@@ -261,7 +245,7 @@ class _Apt:
 
     def get(self, *words: str, deadline: float, cwd: Path | None = None) -> Completed:
         env = small_environment({"APT_CONFIG": str(self.base / "apt.conf")})
-        return _tool(["apt-get", *words], deadline, env=env, cwd=cwd or self.base)
+        return tool(["apt-get", *words], deadline=deadline, env=env, cwd=cwd or self.base)
 
 
 def mirror() -> str:
@@ -275,18 +259,6 @@ def _unreachable(suite: str, details: str) -> SourceUnreachable:
         details=details,
         resolution=f"check the network and proxy, or name a mirror in {MIRROR_VARIABLE}",
     )
-
-
-def _tool(
-    argv: Sequence[str], deadline: float, *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> Completed:
-    try:
-        return run(argv, deadline=deadline, env=env, cwd=cwd)
-    except FileNotFoundError as error:
-        raise HostError(
-            f"{argv[0]} is not on this host, so Debian's packages cannot be used",
-            resolution="run on Debian or Ubuntu, or use runtimes and images of other origin",
-        ) from error
 
 
 def _strings(value: object) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lab.errors import BuildFailed
-from lab.process import Completed, run, small_environment
+from lab.errors import BuildFailed, HostError
+from lab.process import Completed
+from lab.provision.building import tool
 from lab.provision.cache import Cache
 from lab.provision.debian import closure, unpack
 
@@ -80,7 +81,7 @@ def _of_host(cache: Cache, *, seccomp: bool) -> CToolchain | None:
 def _try_host(cache: Cache, *, seccomp: bool) -> CToolchain | str:
     try:
         return _check(cache, "cc", "pkg-config", "the host", seccomp=seccomp)
-    except FileNotFoundError as error:
+    except HostError as error:
         return str(error)
 
 
@@ -115,21 +116,21 @@ def _unpack_toolchain(cache: Cache, directory: Path) -> Mapping[str, object]:
 
 
 def _check(cache: Cache, cc: str, pkg_config: str, whose: str, *, seccomp: bool) -> CToolchain | str:
-    """The toolchain when it links a static program, else what it said; ``FileNotFoundError`` when it is not there."""
+    """The toolchain when it links a static program, else what it said; ``HostError`` when it is not there."""
     flags: list[str] = []
     version = ""
     if seccomp:
-        asked = _tool([pkg_config, "--cflags", "--libs", "libseccomp"])
+        asked = _ask([pkg_config, "--cflags", "--libs", "libseccomp"])
         if not asked.ok:
             return asked.tail()
         flags = asked.stdout.decode().split()
-        version = _tool([pkg_config, "--modversion", "libseccomp"]).stdout.decode().strip()
+        version = _ask([pkg_config, "--modversion", "libseccomp"]).stdout.decode().strip()
     with cache.scratch() as work:
         (work / "check.c").write_text(_SECCOMP if seccomp else _PLAIN)
-        linked = _tool([cc, "-static", "-o", str(work / "check"), str(work / "check.c"), *flags])
-        if not linked.ok or not _tool([str(work / "check")]).ok:
+        linked = _ask([cc, "-static", "-o", str(work / "check"), str(work / "check.c"), *flags])
+        if not linked.ok or not _ask([str(work / "check")]).ok:
             return linked.tail() or "its program does not run"
-    name = _tool([cc, "--version"]).stdout.decode().splitlines()[0]
+    name = _ask([cc, "--version"]).stdout.decode().splitlines()[0]
     return CToolchain(
         cc=cc,
         env={"CC": cc, "PKG_CONFIG": pkg_config},
@@ -138,5 +139,5 @@ def _check(cache: Cache, cc: str, pkg_config: str, whose: str, *, seccomp: bool)
     )
 
 
-def _tool(argv: list[str]) -> Completed:
-    return run(argv, deadline=CHECK_DEADLINE, env=small_environment())
+def _ask(argv: list[str]) -> Completed:
+    return tool(argv, deadline=CHECK_DEADLINE)

@@ -1,0 +1,81 @@
+"""What all providers share: running package tools, ending them early, and remembering sources that do not answer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.errors import HostError, SourceUnreachable
+from lab.process import Completed, run
+
+
+@dataclass(slots=True)
+class _State:
+    """What this process has learned and started; guarded by ``lock``."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    silent: dict[str, SourceUnreachable] = field(default_factory=dict)
+    running: set[int] = field(default_factory=set)
+
+
+_STATE = _State()
+
+
+def tool(
+    argv: Sequence[str], *, deadline: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Completed:
+    """Run a package tool or compiler; :func:`end_tools` can end it early.
+
+    Raises :class:`HostError` when the program is not on this host.
+    """
+    started: list[int] = []
+
+    def note(pid: int) -> None:
+        started.append(pid)
+        with _STATE.lock:
+            _STATE.running.add(pid)
+
+    try:
+        return run(argv, deadline=deadline, env=env, cwd=cwd, on_start=note)
+    except FileNotFoundError as error:
+        raise HostError(
+            f"{argv[0]} is not on this host", resolution=f"install {argv[0]}, or choose another provider"
+        ) from error
+    finally:
+        with _STATE.lock:
+            _STATE.running.difference_update(started)
+
+
+def end_tools() -> None:
+    """Ask every tool that is running to stop; their callers then see them fail."""
+    with _STATE.lock:
+        running = tuple(_STATE.running)
+    for pid in running:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGTERM)
+
+
+def require_answer(source: str) -> None:
+    """Raise the :class:`SourceUnreachable` that ``source`` already gave in this process, if any."""
+    with _STATE.lock:
+        before = _STATE.silent.get(source)
+    if before is not None:
+        raise SourceUnreachable(before.brief, details=before.details, resolution=before.resolution)
+
+
+def remember_silent(source: str, error: SourceUnreachable) -> SourceUnreachable:
+    """Note that ``source`` does not answer, so that it is not asked again in this process; returns ``error``."""
+    with _STATE.lock:
+        _STATE.silent[source] = error
+    return error
+
+
+def forget_silent() -> None:
+    """Ask every source again (for long-lived processes, when the network is back)."""
+    with _STATE.lock:
+        _STATE.silent.clear()

@@ -84,14 +84,20 @@ def _faults(error: ValidationError, where: str) -> list[str]:
     return lines
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as data; a file that is missing or no TOML gives an :class:`InputError` with line and column."""
+def read_text(path: Path) -> str:
+    """A text file; one that cannot be read, or is not UTF-8, gives an :class:`InputError`."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read", details=str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a TOML file", details=f"{path}: {error}") from error
+
+
+def decode_toml(text: str, where: str) -> dict[str, Any]:
+    """TOML as data; what is no TOML gives an :class:`InputError` with line and column."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not a TOML file", details=f"{where}: {error}") from error
 
 
 def decode_scenario(data: Mapping[str, Any], *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name

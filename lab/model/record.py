@@ -11,7 +11,7 @@ from lab.model.settings import Check
 from lab.model.verdict import Verdict
 
 FORMAT = 1
-"""Version of the stored format; a reader migrates older ones and refuses newer ones."""
+"""Version of the stored format; a reader refuses newer ones (and will migrate older ones, once there are any)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,12 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunHeader:
-    """The first line of a stored run. ``started`` is ISO 8601 in UTC; ``argv`` is what the user typed."""
+    """The first line of a stored run.
+
+    ``started`` is ISO 8601 in UTC; ``argv`` is what the user typed. ``scenarios`` maps the id of each scenario to the
+    text of its file, and ``runtimes``, ``patterns`` and ``where`` are the selection, so that a run can be continued
+    and judged again when the files have changed or gone.
+    """
 
     id: str
     lab_version: str
@@ -76,6 +81,9 @@ class RunHeader:
     host: HostFacts
     argv: tuple[str, ...]
     scenarios: Mapping[str, str]
+    runtimes: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    where: str | None = None
     format: int = FORMAT
 
 

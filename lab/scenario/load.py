@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from lab.codec import decode_scenario, read_toml
+from lab.codec import decode_scenario, decode_toml, read_text
 from lab.errors import InputError
 from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Pattern, Scenario
 from lab.scenario.expression import check_condition
@@ -46,10 +46,15 @@ def find(name: str) -> Path:
 
 def load(path: Path) -> Scenario:
     """The scenario of a file; raises :class:`InputError` that lists every fault."""
-    scenario = decode_scenario(read_toml(path), id=path.stem, where=str(path))
-    faults = [f"{path}: {fault}" for fault in _faults(scenario)]
+    return parse(read_text(path), id=path.stem, where=str(path))
+
+
+def parse(text: str, *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name
+    """The scenario of a file's text; raises :class:`InputError` that lists every fault."""
+    scenario = decode_scenario(decode_toml(text, where), id=id, where=where)
+    faults = [f"{where}: {fault}" for fault in _faults(scenario)]
     if faults:
-        raise InputError(f"{path} is not a valid scenario", details="\n".join(faults))
+        raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
     return scenario
 
 

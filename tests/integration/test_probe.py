@@ -349,6 +349,62 @@ def test_terminal_on_stdin(program: str) -> None:
     assert fdstat["type"] == "char"
 
 
+def test_what_root_may_in_namespaces_of_its_own(program: str) -> None:
+    place = Path(program).parent / "place"
+    place.mkdir()
+    steps = ["sethostname", "hostname", "setmtu", "lo", "1400"]
+    for kind in ("mounttmpfs", "mountproc", "mountsysfs"):
+        steps += [kind, str(place), "statfs", str(place), "umount", str(place)]
+    steps += [
+        "mount",
+        str(place.parent),
+        str(place),
+        "none",
+        "bind",
+        "",
+        "stat",
+        f"{place}/probe",
+        "umount",
+        str(place),
+    ]
+    steps += ["mount", "none", str(place), "tmpfs", "nodev,noexec", "mode=0710", "stat", str(place)]
+    steps += ["mknod", f"{place}/n", "c", "1", "3", "open", f"{place}/n", "rdonly", "exec", f"{place}/n"]
+    told = carry_out(["unshare", "--mount", "--uts", "--net", program, *steps])[1:-1]
+    refused = [(fact["op"], fact["errno"]) for fact in told if fact["ok"] is False]
+    assert refused == [("open", "EACCES"), ("exec", "EACCES")]
+    assert told[1]["hostname"] == "permlab-probe"
+    assert [fact["magic"][-4:] for fact in told if fact["op"] == "statfs"] == ["1994", "9fa0", "6572"]
+    assert [fact["mode"] for fact in told if fact["op"] == "stat"] == ["0755", "0710"]
+
+
+def test_ids_are_given_away_one_by_one(program: str) -> None:
+    steps = "setrlimit core 0 unlimited setumask 077 umask setgroups 5,6 groups setgid 7 setuid 8 id setuid 0 kill 1"
+    told = carry_out([program, *steps.split()])
+    by_step = {fact["step"]: fact for fact in told if "step" in fact}
+    assert by_step[1]["rlimits"]["core"] == {"soft": 0, "hard": "unlimited"}
+    assert by_step[3]["umask"] == "0077"
+    assert by_step[4]["groups"] == by_step[5]["groups"] == [5, 6]
+    assert (by_step[8]["ruid"], by_step[8]["fsuid"], by_step[8]["sgid"]) == (8, 8, 7)
+    assert (by_step[9]["errno"], by_step[10]["errno"]) == ("EPERM", "EPERM")
+
+
+def test_environment_devices_and_links(program: str) -> None:
+    link = Path(program).with_name("link")
+    link.symlink_to("/nowhere")
+    steps = ["environ", "env", "A", "env", "B", "lsdev", "lstat", str(link), "stat", str(link), "lchown", str(link)]
+    steps += ["3", "-1", "lstat", str(link)]
+    told = facts_of(run([program, *steps], deadline=20, env={"A": "", "C": "x=y"}))[1:-1]
+    environ, empty, absent, devices, before, missing, changed, after = told
+    assert sorted(environ["environ"]) == ["A=", "C=x=y"]
+    assert (empty["present"], empty["value"]) == (True, "")
+    assert (absent["present"], absent["value"]) == (False, None)
+    assert {"name": "null", "rdev": "1:3"}.items() <= {
+        key: value for device in devices["devices"] if device["name"] == "null" for key, value in device.items()
+    }.items()
+    assert (before["type"], before["uid"], missing["errno"], changed["ok"]) == ("symlink", 0, "ENOENT", True)
+    assert (after["uid"], after["gid"]) == (3, before["gid"])
+
+
 def test_mounts_flags_and_sysctl(program: str) -> None:
     place = Path(program).parent / "mnt"
     place.mkdir()

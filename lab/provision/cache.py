@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import platformdirs
 from filelock import FileLock
 
 from lab.errors import HostError
+from lab.provision.rootfs import remove_tree
 
 RECORD = "entry.json"
 
@@ -68,7 +68,7 @@ class Cache:
                 path = self.root / kind / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if path.exists():  # left by a kill between rename and record
-                    shutil.rmtree(path)
+                    remove_tree(path)
                 made.rename(path)
                 (path / f".{RECORD}").rename(path / RECORD)
             return Entry(path=path, facts=facts)
@@ -78,12 +78,17 @@ class Cache:
         with self._lock(kind, name):
             path = self.root / kind / name
             (path / RECORD).unlink(missing_ok=True)
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Names of the finished entries of a kind, sorted."""
         base = self.root / kind
-        return tuple(sorted(str(p.parent.relative_to(base)) for p in base.rglob(RECORD))) if base.is_dir() else ()
+        found = []
+        for folder, below, names in os.walk(base):
+            if RECORD in names:
+                found.append(str(Path(folder).relative_to(base)))
+                below.clear()  # what is inside an entry is its own: a root file system may hold such a name too
+        return tuple(sorted(found))
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -101,7 +106,8 @@ class Cache:
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                remove_tree(path)
 
     @contextmanager
     def _lock(self, kind: str, name: str) -> Iterator[None]:
@@ -112,9 +118,15 @@ class Cache:
 
 
 def default_cache() -> Cache:
-    """The cache of this user: ``$PERMLAB_CACHE``, else the platform's cache directory."""
+    """The cache of this user: ``$PERMLAB_CACHE``, else the platform's cache directory.
+
+    For root that is the system's, not one below /root: rootless cells must be able to reach what is in it.
+    """
     chosen = os.environ.get("PERMLAB_CACHE")
-    return Cache(Path(chosen).absolute() if chosen else platformdirs.user_cache_path("permlab"))
+    if chosen:
+        return Cache(Path(chosen).absolute())
+    system_wide = os.geteuid() == 0
+    return Cache(platformdirs.site_cache_path("permlab") if system_wide else platformdirs.user_cache_path("permlab"))
 
 
 def sha256_file(path: Path) -> str:

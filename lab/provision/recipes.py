@@ -7,7 +7,8 @@ into ``/usr``); ``certificates`` (one bundle of the package's certificates, as `
 masters, with shadow files); ``passwd`` and ``group`` (lines, after those); ``directories`` (``path mode uid:gid``);
 ``symlinks`` (``path target``); ``copies`` (``from to``, left out when the suite has no such file); ``files`` (path →
 text, root 0644); ``dpkg`` (``status``: the package database says *unpacked*; ``status.d``: one control file a
-package, as distroless has it); ``config`` (image-spec's words). ``like`` takes over another recipe's keys.
+package, as distroless has it); ``config`` (image-spec's words). ``like`` takes over another recipe's
+keys; ``files`` of both are joined.
 
 The same packages give the same tree: files carry the packages' own times, what a recipe adds carries time 0.
 """
@@ -33,7 +34,7 @@ from lab.provision.entries import Meta
 from lab.provision.tree import Tree
 
 MERGED = ("bin", "sbin", "lib", "lib64")
-FORMAT = 1
+FORMAT = 2
 """Raised when the code below gives another tree for the same declaration, so that cached images are built again."""
 
 APPLETS_DEADLINE = 10.0
@@ -80,11 +81,16 @@ def recipes() -> Mapping[str, Recipe]:
 
 def _recipe(name: str, tables: Mapping[str, Mapping[str, object]]) -> Recipe:
     own = dict(tables[name])
-    like = own.pop("like", None)
-    told = {**(tables[str(like)] if like else {}), **own}
+    base = tables[str(own.pop("like"))] if "like" in own else {}
+    told = {**base, **own, "files": {**_table(base, "files"), **_table(own, "files")}}
     config = told.pop("config", {})
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
     return Recipe(name=name, config=read_config(config), **frozen)  # type: ignore[arg-type]  # shipped data, tested
+
+
+def _table(keys: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = keys.get(name, {})
+    return found if isinstance(found, dict) else {}
 
 
 def read_config(data: object) -> ImageConfig:
@@ -164,7 +170,7 @@ def _accounts(recipe: Recipe, tree: Tree) -> None:
         passwd = [_locked(line) for line in _master(tree, "passwd")] + passwd
         group = [_locked(line) for line in _master(tree, "group")] + group
         names = [line.partition(":")[0] for line in passwd]
-        shadow = "".join(f"{name}:*:0:0:99999:7:::\n" for name in names)
+        shadow = "".join(f"{name}:*:19000:0:99999:7:::\n" for name in names)
         _write(tree, "etc/shadow", shadow.encode(), 0o640, gid=42)
         gshadow = "".join(f"{line.partition(':')[0]}:*::\n" for line in group)
         _write(tree, "etc/gshadow", gshadow.encode(), 0o640, gid=42)

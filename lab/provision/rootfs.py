@@ -9,9 +9,9 @@ A line is a JSON array without blanks, non-ASCII escaped, ended by a newline::
 whose mode means nothing); ``size`` and ``content`` (hex sha256 of the bytes) are filled for regular files, else 0 and
 ``""``; ``link`` is the target of a symlink, or for the second and later names of one inode the first name in that
 order, whose line carries the content; ``rdev`` is ``"major:minor"`` of a device, else ``""``; ``xattrs`` maps the
-attributes that belong to an image (``lab.provision.entries.kept_xattr``) to hex values. Times are no part of it. What an
-unprivileged unpacking lost is put back from its :class:`~lab.provision.losses.Losses`, so the digest names the image
-and not the user who unpacked it.
+attributes that belong to an image (``lab.provision.entries.kept_xattr``) to hex values. Times are no part of it. What
+an unprivileged unpacking lost is put back from its :class:`~lab.provision.losses.Losses`, so the digest names the
+image and not the user who unpacked it.
 """
 
 from __future__ import annotations

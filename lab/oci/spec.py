@@ -65,7 +65,7 @@ def build_config(image: ImageConfig, settings: Settings, context: Context) -> di
     """
     linux = mapped_linux(settings, context)
     process = settings.process
-    if settings.action is Action.EXEC and process.args is None and not process.steps:
+    if settings.action is Action.EXEC:
         process = _holding(process)
     config = {
         "ociVersion": OCI_VERSION,
@@ -95,7 +95,8 @@ def mapped_linux(settings: Settings, context: Context) -> Linux:
 
 
 def _holding(process: Process) -> Process:
-    return replace(process, args=(PROBE, "hold"))
+    """A process that, after its own steps, stays until it is told to end, so that something can exec beside it."""
+    return process if process.args is not None else replace(process, steps=(*process.steps, "hold"))
 
 
 def build_process(process: Process, image: ImageConfig, settings: Settings, context: Context) -> dict[str, Any]:

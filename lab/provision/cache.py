@@ -109,6 +109,15 @@ class Cache:
             with suppress(OSError):
                 remove_tree(path)
 
+    def stale(self) -> tuple[Path, ...]:
+        """Temporary directories whose maker has ended."""
+        return tuple(path for path in sorted((self.root / "tmp").glob("build-*")) if not _maker_runs(path))
+
+    def remove_stale(self) -> None:
+        """Remove what :meth:`stale` names."""
+        for path in self.stale():
+            remove_tree(path)
+
     @contextmanager
     def _lock(self, kind: str, name: str) -> Iterator[None]:
         base = self.root / "locks"
@@ -133,3 +142,8 @@ def sha256_file(path: Path) -> str:
     """The hex sha256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _maker_runs(path: Path) -> bool:
+    pid = path.name.split("-")[1]
+    return pid.isdigit() and Path("/proc", pid).exists()

@@ -1,0 +1,77 @@
+"""`permlab judge`: judge a stored run again, with today's rules, without a container."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from lab.classify.judge import judge
+from lab.classify.wrappers import disagrees, speaks_for
+from lab.cli.common import EXIT_NOT_HELD, runs_directory, terminal_width
+from lab.model.record import Record, Run
+from lab.report.formats import RENDERERS
+from lab.store.runs import find, read
+
+
+@click.command("judge")
+@click.argument("run_word", metavar="RUN", default="last")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(sorted(RENDERERS)),
+    help="Print the whole report, judged anew, so.",
+)
+@click.pass_context
+def command(context: click.Context, /, **kwargs: Any) -> None:
+    r"""Judge the observations of a stored run again and show which verdicts change.
+
+    The stored run is never edited. Exit code 1 when a verdict differs from the stored one.
+
+    \b
+    Examples:
+      permlab judge last
+      permlab judge 20261122-1730 --format json
+    """
+    context.exit(run(**kwargs))
+
+
+def run(run_word: str, *, form: str | None) -> int:
+    """Judge again; the exit code tells whether something changed."""
+    stored = read(find(runs_directory(), run_word))
+    judged = judge_again(stored)
+    if form:
+        click.echo(RENDERERS[form](judged, width=terminal_width()))
+    changed = [
+        (old, new) for old, new in zip(stored.records, judged.records, strict=True) if old.verdict != new.verdict
+    ]
+    if not form:
+        for old, new in changed:
+            click.echo(f"{old.cell}\n  was {_words(old)}\n  is  {_words(new)}")
+        click.echo(f"{len(stored.records)} records judged again, {len(changed)} verdicts differ")
+    return EXIT_NOT_HELD if changed else 0
+
+
+def judge_again(run: Run) -> Run:
+    """The run with every verdict derived anew from its observation; skips and lab faults without one stay."""
+    return replace(run, records=tuple(_again(record) for record in run.records))
+
+
+def _again(record: Record) -> Record:
+    if record.observation is None:
+        return record
+    text = speaks_for(record.observation)
+    return replace(
+        record,
+        verdict=judge(record.observation, tolerate=record.tolerate, checks=record.checks),
+        speaks_for=text,
+        text_differs=bool(text) and disagrees(text, record.axes.get("runtime", "")),
+    )
+
+
+def _words(record: Record) -> str:
+    verdict = record.verdict
+    return " ".join(
+        str(part) for part in (verdict.kind, getattr(verdict, "cause", ""), getattr(verdict, "phase", "")) if part
+    )

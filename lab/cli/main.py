@@ -1,0 +1,57 @@
+"""The `permlab` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+
+import click
+
+from lab.cli import clean, doctor, judge, plan, run, runs, runtimes, scenarios, show
+from lab.cli.common import CONTEXT, EXIT_INTERRUPTED
+from lab.errors import LabError
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(metadata.version("permlab"), prog_name="permlab")
+def permlab() -> None:
+    r"""Find which combinations of image, USER, WORKDIR, runtime and identity fail with a permission error.
+
+    Every cell of the answer is a real container, and every verdict comes with its evidence.
+
+    \b
+    Examples:
+      permlab run chdir-cwd                 the chdir story of runc, measured here
+      permlab plan chdir-cwd                what would run, without running it
+      permlab doctor                        what this host can run
+
+    \b
+    Exit codes:
+      0    all expectations held        1    some did not (or the run is void)
+      2    bad input                    3    the environment: host, network, disk
+      130  interrupted
+    """
+
+
+for verb in (run.command, plan.command, show.command, judge.command, runs.command, runtimes.group, scenarios.command):
+    permlab.add_command(verb)
+permlab.add_command(doctor.command)
+permlab.add_command(clean.command)
+
+
+def main() -> None:
+    """Run the command line; every error that the lab names becomes a message and its exit code."""
+    try:
+        sys.exit(permlab.main(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except LabError as error:
+        click.echo(f"permlab: {error}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"permlab: {error}\n→ `permlab doctor` tells what this host can do", err=True)
+        sys.exit(3)

@@ -1,0 +1,89 @@
+"""Finds and removes what a killed run left: only what carries the lab's own label."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.engine.workspace import CGROUPS, MARKER, PREFIX, remove_cgroups, start_time
+
+_RUN = re.compile(rf"{PREFIX}(\d{{8}}-\d{{6}}-[0-9a-f]{{4}})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leftover:
+    """What one run that has ended left behind; ``alive`` is set when its lab still runs, and nothing is removed."""
+
+    run_id: str
+    alive: bool
+    directories: tuple[Path, ...]
+    cgroups: tuple[str, ...]
+    pids: tuple[int, ...]
+
+
+def find_leftovers() -> tuple[Leftover, ...]:
+    """Everything with the lab's label: directories in the temporary directory, cgroups, processes."""
+    directories: dict[str, list[Path]] = {}
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        found = _RUN.match(path.name)
+        if found and path.is_dir() and not path.is_symlink():
+            directories.setdefault(found[1], []).append(path)
+    cgroups = {
+        found[1]
+        for top in (CGROUPS, *CGROUPS.glob("*/"))
+        for path in top.glob(f"{PREFIX}*")
+        if (found := _RUN.match(path.name))
+    }
+    return tuple(
+        Leftover(
+            run_id=run_id,
+            alive=any(_alive(path) for path in directories.get(run_id, ())),
+            directories=tuple(directories.get(run_id, ())),
+            cgroups=(f"/{PREFIX}{run_id}",) if run_id in cgroups else (),
+            pids=_processes(run_id),
+        )
+        for run_id in sorted({*directories, *cgroups})
+    )
+
+
+def remove(leftover: Leftover) -> None:
+    """End the processes, then remove cgroups and directories."""
+    for pid in leftover.pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+    for cgroup in leftover.cgroups:
+        remove_cgroups(cgroup)
+    until = time.monotonic() + 5
+    while time.monotonic() < until and _processes(leftover.run_id):
+        time.sleep(0.05)
+    for directory in leftover.directories:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _alive(directory: Path) -> bool:
+    """Whether the lab that made a workspace still runs; a pid alone could be another process's by now."""
+    try:
+        marker = json.loads((directory / MARKER).read_text())
+        return bool(marker["start"]) and start_time(marker["pid"]) == marker["start"]
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _processes(run_id: str) -> tuple[int, ...]:
+    """Processes of a run: started by its lab (the mark in their environment), or living on its mounts."""
+    mark, path = f"PERMLAB_RUN={run_id}".encode(), f"{PREFIX}{run_id}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0") or path in (entry / "mountinfo").read_bytes():
+                    found.append(int(entry.name))
+    return tuple(found)

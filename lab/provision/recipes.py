@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache as once
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from lab.errors import ProvisionError
 from lab.model.image import ImageConfig
@@ -98,12 +99,16 @@ def read_config(data: object) -> ImageConfig:
     told = {} if data is None else data
     if not isinstance(told, Mapping):
         raise ProvisionError("an image configuration is no object")
-    user, folder = told.get("User") or "", told.get("WorkingDir") or ""
-    lists = [told.get(key) or [] for key in ("Env", "Entrypoint", "Cmd")]
+    user, folder = (_or(told.get(key), "") for key in ("User", "WorkingDir"))
+    lists = [_or(told.get(key), []) for key in ("Env", "Entrypoint", "Cmd")]
     if not (isinstance(user, str) and isinstance(folder, str) and all(_texts(words) for words in lists)):
         raise ProvisionError("an image configuration has a value of the wrong type", details=str(dict(told))[:500])
     env, entrypoint, cmd = (tuple(words) for words in lists)
     return ImageConfig(user=user, working_dir=folder, env=env, entrypoint=entrypoint, cmd=cmd)
+
+
+def _or(value: Any, default: Any) -> Any:  # noqa: ANN401  # JSON of a stranger
+    return default if value is None else value
 
 
 def _texts(words: object) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
@@ -39,6 +39,7 @@ TIMEOUT = (5.0, 30.0)
 MAX_BLOB = 8 << 30
 CHUNK = 1 << 20
 UNAUTHORIZED = 401
+MAX_REDIRECTS = 5
 
 ENDPOINTS = {"docker.io": "registry-1.docker.io"}
 """Docker's registry is asked under another host name than its images are named with."""
@@ -153,15 +154,29 @@ def loopback(netloc: str) -> bool:
 
 
 def _ask(url: str, headers: Mapping[str, str], params: Mapping[str, str] | None = None) -> requests.Response:
-    try:
+    """GET; redirects are followed here, so that each is looked at first and a token stays with its own host."""
+    first = urlsplit(url).netloc
+    for _ in range(MAX_REDIRECTS):
+        netloc = urlsplit(url).netloc
         _refuse_plain(url)
-        answer = requests.get(
-            url, headers=dict(headers), params=params, timeout=TIMEOUT, stream=True, auth=_without_credentials
-        )
-    except requests.RequestException as error:
-        raise SourceUnreachable(f"{urlsplit(url).netloc} does not answer", details=type(error).__name__) from error
-    _refuse_plain(answer.url)
-    return answer
+        sent = {key: value for key, value in headers.items() if key != "Authorization" or netloc == first}
+        try:
+            answer = requests.get(
+                url,
+                headers=sent,
+                params=params,
+                timeout=TIMEOUT,
+                stream=True,
+                auth=_without_credentials,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise SourceUnreachable(f"{netloc} does not answer", details=type(error).__name__) from error
+        if not answer.is_redirect:
+            return answer
+        answer.close()
+        url, params = urljoin(url, answer.headers["Location"]), None
+    raise SourceUnreachable(f"{first} redirects more than {MAX_REDIRECTS} times")
 
 
 def _refuse_plain(url: str) -> None:

@@ -53,8 +53,8 @@ class Tree:
 
     def directory(self, name: str, meta: Meta, *, through_link: bool = False) -> Parts:
         """Make a directory, or give an existing one a new ``meta``; ``through_link`` keeps a link to a directory."""
-        parts = split(name)
         with _naming(name):
+            parts = split(name)
             if through_link and self._leads_to_directory(parts):
                 fd, canonical = self._walk(parts)
                 os.close(fd)
@@ -94,8 +94,8 @@ class Tree:
 
     def hardlink(self, name: str, target: str) -> Parts:
         """Give an existing entry (not a directory) of this tree a second name."""
-        goal = split(target)
         with _naming(name), self._place(split(name)) as (fd, leaf, canonical):
+            goal = split(target)
             if not goal:
                 raise ArchiveError(f"archive entry {name!r} is a hard link to the root")
             source, parent = self._walk(goal[:-1])
@@ -134,8 +134,8 @@ class Tree:
 
     def remove(self, name: str, *, keep: frozenset[Parts] | set[Parts] = frozenset()) -> None:
         """Remove an entry and what is below it, except entries in ``keep`` and their parents; absent is fine."""
-        parts = split(name)
         with _naming(name):
+            parts = split(name)
             if not parts or not self.exists("/".join(parts[:-1])):
                 return
             with self._place(parts) as (fd, leaf, canonical):
@@ -325,7 +325,7 @@ def _naming(name: str) -> Iterator[None]:
     try:
         yield
     except ArchiveError as error:
-        if name not in error.brief:
+        if repr(name) not in error.brief:
             raise ArchiveError(f"archive entry {name!r} is refused: {error.brief}", details=error.details) from error
         raise
     except OSError as error:

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 import zstandard
 
@@ -112,8 +112,8 @@ class Forward(io.RawIOBase):
 
 def decompressed(stream: IO[bytes]) -> Readable:
     """The stream's content, through gzip, zstd, xz, bzip2 or nothing, as its first bytes say."""
-    buffered = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
-    start = buffered.peek(6)[:6] if isinstance(buffered, io.BufferedReader) else b""
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
+    start = buffered.peek(6)[:6]
     if start.startswith(b"\x1f\x8b"):
         return gzip.GzipFile(fileobj=buffered, mode="rb")
     if start.startswith(b"\x28\xb5\x2f\xfd"):

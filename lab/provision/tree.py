@@ -86,8 +86,9 @@ class Tree:
         with _naming(name), self._place(split(name)) as (fd, leaf, canonical):
             self._delete(fd, leaf, canonical)
             os.symlink(target, leaf, dir_fd=fd)
+            uid, gid = checked_id(meta.uid), checked_id(meta.gid)
             if self.privileged:
-                os.chown(leaf, checked_id(meta.uid), checked_id(meta.gid), dir_fd=fd, follow_symlinks=False)
+                os.chown(leaf, uid, gid, dir_fd=fd, follow_symlinks=False)
             self.losses.owner(canonical, meta.uid, meta.gid)
             os.utime(leaf, (checked_time(meta.mtime),) * 2, dir_fd=fd, follow_symlinks=False)
         return canonical
@@ -302,8 +303,9 @@ class Tree:
 
     def _apply(self, target: int | str, meta: Meta, canonical: Parts) -> None:
         """Owner first: changing it clears setuid bits and file capabilities."""
+        uid, gid = checked_id(meta.uid), checked_id(meta.gid)
         if self.privileged:
-            os.chown(target, checked_id(meta.uid), checked_id(meta.gid))
+            os.chown(target, uid, gid)
         self.losses.owner(canonical, meta.uid, meta.gid)
         os.chmod(target, meta.mode & 0o7777)
         for name, value in meta.xattrs.items():

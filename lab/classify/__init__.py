@@ -1,0 +1,1 @@
+"""Observation → Verdict: pure rules, which can be run again over old observations."""

@@ -1,10 +1,7 @@
-"""What all providers share: running package tools, ending them early, and remembering sources that do not answer."""
+"""What all providers share: running package tools and remembering sources that do not answer."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +13,10 @@ from lab.process import Completed, run
 
 @dataclass(slots=True)
 class _State:
-    """What this process has learned and started; guarded by ``lock``."""
+    """What this process has learned; guarded by ``lock``."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     silent: dict[str, SourceUnreachable] = field(default_factory=dict)
-    running: set[int] = field(default_factory=set)
 
 
 _STATE = _State()
@@ -29,35 +25,16 @@ _STATE = _State()
 def tool(
     argv: Sequence[str], *, deadline: float, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> Completed:
-    """Run a package tool or compiler; :func:`end_tools` can end it early.
+    """Run a package tool or compiler.
 
     Raises :class:`HostError` when the program is not on this host.
     """
-    started: list[int] = []
-
-    def note(pid: int) -> None:
-        started.append(pid)
-        with _STATE.lock:
-            _STATE.running.add(pid)
-
     try:
-        return run(argv, deadline=deadline, env=env, cwd=cwd, on_start=note)
+        return run(argv, deadline=deadline, env=env, cwd=cwd)
     except FileNotFoundError as error:
         raise HostError(
             f"{argv[0]} is not on this host", resolution=f"install {argv[0]}, or choose another provider"
         ) from error
-    finally:
-        with _STATE.lock:
-            _STATE.running.difference_update(started)
-
-
-def end_tools() -> None:
-    """Ask every tool that is running to stop; their callers then see them fail."""
-    with _STATE.lock:
-        running = tuple(_STATE.running)
-    for pid in running:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGTERM)
 
 
 def require_answer(source: str) -> None:

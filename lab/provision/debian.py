@@ -53,6 +53,7 @@ Dir::Etc "{base}/etc";
 Dir::State "{base}/state";
 Dir::State::status "{base}/state/status";
 Dir::Cache "{base}/cache";
+Dir::Cache::srcpkgcache "";
 Dir::Log "{base}/log";
 Dir::Bin::methods "/usr/lib/apt/methods";
 APT::Architecture "{arch}";

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lab.errors import LabError
 from lab.model.runtime import Provider, Release, Runtime, RuntimeName
-from lab.provision.building import end_tools
+from lab.process import end_all
 from lab.provision.cache import Cache
 from lab.provision.catalogue import Catalogue, load_catalogue
 from lab.provision.runtimes import Progress, find, pull
@@ -95,7 +95,7 @@ def _outcomes(
             yield results.get()
     finally:
         if light.stop() | heavy.stop():
-            end_tools()
+            end_all()
         for thread in threads:
             thread.join()
 

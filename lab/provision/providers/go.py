@@ -125,6 +125,8 @@ def environment(cache: Cache) -> dict[str, str]:
         "GOCACHE": str(base / "build"),
         "GOFLAGS": "-modcacherw -buildvcs=false",
         "GOTELEMETRY": "off",
+        # the compiler's own garbage collection, not the program's: 15 % less CPU for some hundred MB
+        "GOGC": "400",
         "GOWORK": "off",
     }
     return small_environment(host | lab)

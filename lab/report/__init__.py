@@ -1,0 +1,1 @@
+"""Reports: views of a stored run. Everything here is pure: a run in, text out."""

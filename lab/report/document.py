@@ -1,0 +1,130 @@
+"""The JSON report as types: ``report.schema.json`` is generated from them, and ``docs/report-format.md`` explains them.
+
+Keys are only ever added within one ``FORMAT``; a key that changes its meaning or goes away raises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+FORMAT: Literal[1] = 1
+
+VerdictWord = Literal["passed", "denied", "failed", "skipped", "errored"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationEntry:
+    """What the scenario expected of a cell, and where that comes from."""
+
+    verdict: Literal["passed", "denied", "failed"]
+    cause: str | None
+    phase: str | None
+    when: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenanceEntry:
+    """Digests of what was run: the runtime's binary, the image, the probe, the stored config.json."""
+
+    runtime: str
+    image: str
+    probe: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellEntry:
+    """One cell. Texts stand as they were seen: escape them before you show them."""
+
+    id: str
+    scenario: str
+    axes: Mapping[str, str]
+    control: bool
+    verdict: VerdictWord
+    cause: str | None
+    phase: str | None
+    evidence: str | None
+    reason: str | None
+    expectation: ExpectationEntry | None
+    held: bool | None
+    speaks_for: str
+    text_differs: bool
+    exit_code: int | None
+    seconds: Mapping[str, float]
+    started: str
+    provenance: ProvenanceEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostEntry:
+    """The machine that the run was made on."""
+
+    kernel: str
+    machine: str
+    cgroups: str
+    lsms: str
+    uid: int
+    capabilities: str
+    os: str
+    cpus: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEntry:
+    """The run. ``finished`` is ``""`` when it did not come to its end; ``scenarios`` maps ids to questions."""
+
+    id: str
+    lab_version: str
+    started: str
+    finished: str
+    argv: tuple[str, ...]
+    host: HostEntry
+    scenarios: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlsEntry:
+    """Counts of the control cells; ``not_held`` names those that did not show what they must."""
+
+    total: int
+    not_held: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryEntry:
+    """Counts over all cells but the controls."""
+
+    cells: int
+    passed: int
+    denied: int
+    failed: int
+    skipped: int
+    errored: int
+    held: int
+    not_held: int
+    controls: ControlsEntry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The whole report. ``runtimes`` and ``images`` map the digests of provenances to what is known of them."""
+
+    format: Literal[1]
+    run: RunEntry
+    void: bool
+    complete: bool
+    summary: SummaryEntry
+    runtimes: Mapping[str, Mapping[str, Any]]
+    images: Mapping[str, Mapping[str, Any]]
+    cells: tuple[CellEntry, ...]
+
+
+def report_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the JSON report."""
+    schema = TypeAdapter(Document).json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "permlab report"}

@@ -1,0 +1,138 @@
+r"""The report for programs: one JSON document, described in ``docs/report-format.md`` and ``report.schema.json``.
+
+Everything outside ASCII is written as ``\uXXXX``, so that printing the document cannot act on a terminal either. One
+cell stands on one line: the file can be read with grep, and two of them with diff.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from lab.codec import to_data
+from lab.model.record import Record, Run
+from lab.model.verdict import Denied, Errored, Failed, Skipped
+from lab.report.document import (
+    FORMAT,
+    CellEntry,
+    ControlsEntry,
+    Document,
+    ExpectationEntry,
+    HostEntry,
+    ProvenanceEntry,
+    RunEntry,
+    SummaryEntry,
+)
+from lab.report.expectations import held
+from lab.report.matrix import controls
+from lab.report.source import read_source
+from lab.report.style import Style
+from lab.report.summary import counts
+
+_LOCAL = frozenset({"path", "rootfs"})
+"""Facts of runtimes and images that only mean something on the machine that made the run."""
+
+
+def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
+    """The document as text: one line for each top-level key, runtime, image and cell."""
+    data = asdict(document(run))
+    lines = [f"{json.dumps(key)}: {_block(value)}" for key, value in data.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def document(run: Run) -> Document:
+    """The run as the documented types."""
+    numbers = counts(run)
+    return Document(
+        format=FORMAT,
+        run=_run(run),
+        void=run.void,
+        complete=bool(run.finished),
+        summary=SummaryEntry(
+            cells=numbers.cells,
+            passed=numbers.verdicts["passed"],
+            denied=numbers.verdicts["denied"],
+            failed=numbers.verdicts["failed"],
+            skipped=numbers.verdicts["skipped"],
+            errored=numbers.verdicts["errored"],
+            held=numbers.held,
+            not_held=numbers.not_held,
+            controls=ControlsEntry(
+                total=numbers.controls,
+                not_held=tuple(record.cell for record in controls(run) if held(record) is False),
+            ),
+        ),
+        runtimes=_described(run.runtimes),
+        images=_described(run.images),
+        cells=tuple(_cell(record) for record in run.records),
+    )
+
+
+def _block(value: object) -> str:
+    if isinstance(value, list | tuple) and value:
+        return "[\n" + ",\n".join(json.dumps(one) for one in value) + "\n]"
+    return json.dumps(value)
+
+
+def _described(known: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
+    return {
+        digest: {key: to_data(value) for key, value in facts.items() if key not in _LOCAL}
+        for digest, facts in known.items()
+    }
+
+
+def _run(run: Run) -> RunEntry:
+    header, host = run.header, run.header.host
+    return RunEntry(
+        id=header.id,
+        lab_version=header.lab_version,
+        started=header.started,
+        finished=run.finished,
+        argv=header.argv,
+        host=HostEntry(
+            kernel=host.kernel,
+            machine=host.machine,
+            cgroups=host.cgroups,
+            lsms=host.lsms,
+            uid=host.uid,
+            capabilities=host.capabilities,
+            os=host.os,
+            cpus=host.cpus,
+        ),
+        scenarios={scenario: read_source(text).question for scenario, text in header.scenarios.items()},
+    )
+
+
+def _cell(record: Record) -> CellEntry:
+    verdict, wanted, seen = record.verdict, record.expectation, record.observation
+    refusal = verdict if isinstance(verdict, Denied | Failed) else None
+    return CellEntry(
+        id=record.cell,
+        scenario=record.scenario,
+        axes=record.axes,
+        control=record.control,
+        verdict=verdict.kind,
+        cause=refusal.cause if refusal else None,
+        phase=str(refusal.phase) if refusal else None,
+        evidence=refusal.evidence if refusal else None,
+        reason=verdict.reason if isinstance(verdict, Skipped | Errored) else None,
+        expectation=None
+        if wanted is None
+        else ExpectationEntry(
+            verdict=wanted.verdict, cause=wanted.cause, phase=wanted.phase, when=wanted.when, source=wanted.source
+        ),
+        held=held(record),
+        speaks_for=record.speaks_for,
+        text_differs=record.text_differs,
+        exit_code=seen.exit_code if seen else None,
+        seconds=seen.seconds if seen else {},
+        started=record.started,
+        provenance=ProvenanceEntry(
+            runtime=record.provenance.runtime,
+            image=record.provenance.image,
+            probe=record.provenance.probe,
+            config=record.provenance.config,
+        ),
+    )

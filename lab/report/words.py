@@ -1,0 +1,77 @@
+"""The words and signs that all renderers share."""
+
+from __future__ import annotations
+
+import shlex
+from typing import assert_never
+
+from lab.model.record import Record
+from lab.model.scenario import Expectation
+from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped, Verdict
+from lab.report.escape import escape_text
+from lab.report.matrix import Outcome
+
+MISSING = "·"
+UNMET = "!"
+ALL_FROM = 3
+"""A row that stands for all values of an axis says so, instead of naming them, from this many values on."""
+
+
+def sign(outcome: Outcome | None) -> str:
+    """What stands in a cell of the matrix: ``✔``, ``✗ cwd-not-searchable``, ``skip``, ``ERR``; ``! `` when unmet."""
+    if outcome is None:
+        return MISSING
+    texts = {
+        "passed": "✔",
+        "denied": f"✗ {escape_text(outcome.cause)}",
+        "failed": f"✗ {escape_text(outcome.cause)} (failed)",
+        "skipped": "skip",
+        "errored": "ERR",
+    }
+    return f"{UNMET} {texts[outcome.kind]}" if outcome.unmet else texts[outcome.kind]
+
+
+def found_words(verdict: Verdict) -> str:
+    """A verdict in words: ``denied: cwd-not-searchable (phase chdir)``."""
+    match verdict:
+        case Passed():
+            return "passed"
+        case Denied() | Failed():
+            return f"{verdict.kind}: {escape_text(verdict.cause)} (phase {verdict.phase})"
+        case Skipped() | Errored():
+            return f"{verdict.kind}: {escape_text(verdict.reason)}"
+        case _:
+            assert_never(verdict)
+
+
+def wanted_words(wanted: Expectation) -> str:
+    """An expectation in the same words."""
+    text = wanted.verdict if wanted.cause is None else f"{wanted.verdict}: {escape_text(wanted.cause)}"
+    return text if wanted.phase is None else f"{text} (phase {escape_text(wanted.phase)})"
+
+
+def value_words(value: str | None) -> str:
+    """An axis value; a dash for cells that do not have the axis."""
+    return "—" if value is None else escape_text(value) or "(empty)"
+
+
+def values_words(values: tuple[str | None, ...], known: tuple[str | None, ...]) -> str:
+    """The values that a row stands for: named, or ``any of N`` when they are all of three or more."""
+    if len(values) >= ALL_FROM and len(values) == len(known):
+        return f"any of {len(values)}"
+    return ", ".join(value_words(value) for value in values)
+
+
+def show_command(record: Record) -> str:
+    """The command that prints one record, ready to paste."""
+    return f"permlab show {escape_text(shlex.quote(record.cell))}"
+
+
+def again_command(record: Record) -> str:
+    """The command that runs one cell again, ready to paste."""
+    return f"permlab run {escape_text(shlex.quote(record.scenario))} --cell {escape_text(shlex.quote(record.cell))}"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

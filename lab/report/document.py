@@ -5,6 +5,7 @@ Keys are only ever added within one ``FORMAT``; a key that changes its meaning o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -125,6 +126,14 @@ class Document:
 
 
 def report_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of the JSON report."""
+    """JSON Schema (2020-12) of the JSON report.
+
+    Open on purpose: a reader that validates must not break when a key is added.
+    """
     schema = TypeAdapter(Document).json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "permlab report"}
+
+
+def schema_text() -> str:
+    """The schema as ``lab/report/report.schema.json`` holds it."""
+    return json.dumps(report_schema(), indent=2) + "\n"

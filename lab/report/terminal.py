@@ -203,8 +203,10 @@ def _legend(report: Report, width: int, painter: _Painter) -> str:
     lines = []
     for entry in report.causes:
         text = sign(Outcome(entry.kind, entry.cause, entry.phase))
-        told = f"{entry.kind} in phase {entry.phase}, {counted(entry.count, 'cell')}"
-        lines.append(f"{painter.paint(text, entry.kind)}  {told}; see docs/causes.md#{escape_text(entry.cause)}")
+        told = f"{text}  {entry.kind} in phase {entry.phase}, {counted(entry.count, 'cell')}"
+        told += f"; see docs/causes.md#{escape_text(entry.cause)}"
+        first, *rest = _wrapped(told, width, "", "    ")
+        lines += [first.replace(text, painter.paint(text, entry.kind), 1), *rest]
         lines.append("    " + cut(escape_text(entry.evidence) or "(no text)", width - 4))
     for reason in report.reasons[:_SHOWN]:
         text = f"{sign(Outcome(reason.kind))}  {counted(reason.count, 'cell')}: {escape_text(reason.reason)}"

@@ -180,6 +180,13 @@ def empty() -> Run:
     return run([], finished=False)
 
 
+def single() -> Run:
+    """One cell, no axis that varies, an expectation about the cause that was not met."""
+    axes = {"image": "busybox", "runtime": "runc@1.0.0-rc93", "engine": "oci"}
+    wanted = Expectation(verdict="denied", cause="exec-not-permitted", phase="exec")
+    return run([record(axes, DENIED, expectation=wanted)])
+
+
 def hostile() -> Run:
     denied = Denied(cause="cwd-not-searchable", phase=Phase.CHDIR, evidence=HOSTILE)
     wanted = Expectation(verdict="denied", cause="exec-not-permitted", source=LINK + "?a|b`c")

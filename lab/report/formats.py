@@ -12,3 +12,6 @@ RENDERERS: Mapping[str, Renderer] = MappingProxyType(
     {"terminal": terminal.render, "markdown": markdown.render, "json": json_format.render}
 )
 """A renderer for each value of ``--format``."""
+
+SUFFIXES: Mapping[str, str] = MappingProxyType({"terminal": ".txt", "markdown": ".md", "json": ".json"})
+"""How the name of a file with a report in that format ends."""

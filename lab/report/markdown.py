@@ -73,7 +73,7 @@ def _head(report: Report) -> Iterator[str]:
     text = f"**{counted(numbers.cells, 'cell')}**" + (f": {parts}" if parts else "")
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
-    for record in report.broken if report.run.void else ():
+    for record in report.broken[:_COMMANDS] if report.run.void else ():
         wanted = "" if record.expectation is None else f"expected {code_span(wanted_words(record.expectation))}, "
         found = code_span(cut(found_words(record.verdict), _EVIDENCE))
         yield f"> **run is VOID**: control cell {code_span(record.cell)}: {wanted}found {found}"

@@ -67,12 +67,20 @@ def _head(report: Report, width: int, painter: _Painter) -> str:
     lines = _wrapped(f"run {header.id} · permlab {header.lab_version} · {header.started}", width)
     facts = (host.os, f"kernel {host.kernel}", host.machine, f"cgroups {host.cgroups}", f"uid {host.uid}")
     lines += _wrapped("host: " + " · ".join(escape_text(fact) for fact in facts), width)
-    for record in report.broken if report.run.void else ():
-        text = f"run is VOID: control cell {escape_text(record.cell)}: {_missed(record)}"
-        lines += [painter.paint(line, "alarm") for line in _wrapped(text, width)]
+    lines += [painter.paint(line, "alarm") for line in _void(report, width)]
     if not report.run.finished:
         lines += _wrapped(f"PARTIAL: the run has not come to its end; {MISSING} stands for cells not recorded.", width)
     return "\n".join(lines)
+
+
+def _void(report: Report, width: int) -> list[str]:
+    if not report.run.void:
+        return []
+    lines = []
+    for record in report.broken[:_COMMANDS]:
+        lines += _wrapped(f"run is VOID: control cell {escape_text(record.cell)}: {_missed(record)}", width)
+    rest = len(report.broken) - _COMMANDS
+    return [*lines, f"  … and {counted(rest, 'more control cell')}"] if rest > 0 else lines
 
 
 def _missed(record: Record) -> str:
@@ -235,7 +243,7 @@ def _notes(report: Report, width: int) -> str:
     for (runtime, speaks), count in report.differing[:_SHOWN]:
         text = f"note: in {counted(count, 'cell')}, {escape_text(runtime)} writes errors as {escape_text(speaks)} does"
         lines += _wrapped(text, width, "", "    ")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_more(len(report.differing), "runtime")])
 
 
 def _more(total: int, noun: str) -> list[str]:
@@ -249,6 +257,8 @@ def _summary(report: Report, width: int) -> str:
     text = counted(numbers.cells, "cell") + (f": {parts}" if parts else "")
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
+    if report.run.void:
+        text = f"VOID · {text}"
     return "\n".join(_wrapped(text, width))
 
 

@@ -15,6 +15,8 @@ MISSING = "·"
 UNMET = "!"
 ALL_FROM = 3
 """A row that stands for all values of an axis says so, instead of naming them, from this many values on."""
+NAMED = 12
+"""So many values of one axis are named in a row."""
 
 
 def sign(outcome: Outcome | None) -> str:
@@ -56,10 +58,14 @@ def value_words(value: str | None) -> str:
 
 
 def values_words(values: tuple[str | None, ...], known: tuple[str | None, ...]) -> str:
-    """The values that a row stands for: named, or ``any of N`` when they are all of three or more."""
+    """The values that a row stands for: named, or ``any of N`` when they are all of three or more.
+
+    Of very many only the first are named, and how many there are.
+    """
     if len(values) >= ALL_FROM and len(values) == len(known):
         return f"any of {len(values)}"
-    return ", ".join(value_words(value) for value in values)
+    named = ", ".join(value_words(value) for value in values[:NAMED])
+    return named if len(values) <= NAMED else f"{named}, … ({len(values)} of {len(known)})"
 
 
 def show_command(record: Record) -> str:

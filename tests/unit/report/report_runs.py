@@ -12,7 +12,7 @@ from lab.model.settings import Check
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Skipped, Verdict
 from lab.scenario.expand import make_cell
 
-HOSTILE = 'chdir to cwd ("/\x1b[2J\x07\u202eevil\u2066|`<b>@team</b>`|\x9b31m") failed:\n\tdenied \udcff'
+HOSTILE = 'chdir to cwd ("/\x1b[2J\x07\u202eevil\u2066|`<b>@team</b>`|\x9b31m") failed:\n\tdenied'
 LINK = "https://github.com/opencontainers/runc/pull/2712"
 CWD = 'chdir to cwd ("/home/nonroot") set in config.json failed: permission denied'
 DENIED = Denied(cause="cwd-not-searchable", phase=Phase.CHDIR, evidence=CWD)
@@ -254,7 +254,7 @@ def observed() -> Record:
                     argv=("/cache/runc", "--root", "/a b", "run", "x"),
                     returncode=1,
                     stdout=b"",
-                    stderr=HOSTILE.encode(errors="surrogateescape") * 200,
+                    stderr=(HOSTILE.encode() + b" \xff\n") * 200,
                     seconds=0.0421,
                 ),
                 Call(

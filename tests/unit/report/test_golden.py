@@ -15,12 +15,11 @@ import report_runs
 from lab.model.record import Run
 from lab.report.cell import show
 from lab.report.document import schema_text
-from lab.report.formats import RENDERERS
+from lab.report.formats import RENDERERS, SUFFIXES
 from lab.report.style import Style
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden"
-SUFFIXES = {"terminal": "txt", "markdown": "md", "json": "json"}
 RUNS: dict[str, Callable[[], Run]] = {
     "plain": report_runs.plain,
     "void": report_runs.void,
@@ -42,7 +41,7 @@ def check(path: Path, text: str) -> None:
 @pytest.mark.parametrize("format_name", RENDERERS)
 def test_report(format_name: str, name: str) -> None:
     text = RENDERERS[format_name](RUNS[name](), Style(width=100))
-    check(GOLDEN / f"report-{name}.{SUFFIXES[format_name]}", text)
+    check(GOLDEN / f"report-{name}{SUFFIXES[format_name]}", text)
 
 
 @pytest.mark.parametrize(("name", "style"), [("narrow", Style(width=48)), ("colour", Style(width=160, colour=True))])

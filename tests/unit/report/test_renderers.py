@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import report_runs
@@ -13,8 +15,9 @@ from lab.model.record import Run
 from lab.model.scenario import Expectation
 from lab.model.verdict import Passed
 from lab.report import terminal
-from lab.report.formats import RENDERERS
+from lab.report.formats import RENDERERS, SUFFIXES
 from lab.report.style import Style
+from lab.store.runs import create, read
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -70,6 +73,38 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert text.count("permlab show") == 5
     assert "… and 7 cells more" in text
     assert "any n: 0, 1, 2" in text
+
+
+def test_very_many_values_in_one_row_are_counted() -> None:
+    records = [
+        report_runs.record(
+            {"image": "busybox", "n": str(number), "runtime": "runc@1.0.0", "engine": "oci"},
+            report_runs.DENIED if number == 7 else Passed(),
+        )
+        for number in range(100)
+    ]
+    text = terminal.render(report_runs.run(records), Style(width=100))
+    assert "… (99 of 100)" in text.replace("\n", " ")
+
+
+def test_every_format_has_a_suffix() -> None:
+    assert list(SUFFIXES) == list(RENDERERS)
+
+
+@pytest.mark.parametrize("name", ["plain", "partial", "hostile", "void"])
+@pytest.mark.parametrize("format_name", RENDERERS)
+def test_a_stored_run_renders_as_the_one_in_memory(tmp_path: Path, format_name: str, name: str) -> None:
+    run: Run = getattr(report_runs, name)()
+    with create(tmp_path, run.header) as writer:
+        for kind, known in (("runtime", run.runtimes), ("image", run.images)):
+            for digest, facts in known.items():
+                writer.describe(kind, digest, facts)
+        for record in run.records:
+            writer.record(record)
+        if run.finished:
+            writer.finish()
+    stored = replace(read(writer.path), finished=run.finished)
+    assert RENDERERS[format_name](stored, Style()) == RENDERERS[format_name](run, Style())
 
 
 @pytest.mark.parametrize("format_name", RENDERERS)

@@ -251,6 +251,8 @@ def _opened(path: Path, work: Path) -> Path:
     """An archive of blobs, unpacked into the temporary directory ``work``; a folder is taken as it is."""
     if path.is_dir():
         return path
+    if not path.is_file():
+        raise InputError(f"{path} is neither a file nor a folder")
     target = work / "archive"
     target.mkdir()
     with Tree(target) as tree:

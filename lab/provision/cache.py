@@ -44,7 +44,7 @@ class Cache:
         path = self.root / kind / name
         try:
             return Entry(path=path, facts=json.loads((path / RECORD).read_bytes()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # a record that is no JSON is no record: the entry is made again
             return None
 
     def make(self, kind: str, name: str, build: Callable[[Path], Mapping[str, object]]) -> Entry:

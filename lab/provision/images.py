@@ -23,7 +23,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lab.errors import DigestMismatch, InputError
+from lab.errors import DigestMismatch, HostError, InputError
 from lab.model.image import Image, ImageConfig
 from lab.provision import archives, recipes, registry
 from lab.provision.cache import Cache, Entry
@@ -32,6 +32,9 @@ from lab.provision.rootfs import canonical_digest
 from lab.provision.tree import Tree
 
 KIND = "images"
+PINNED = "pinned"
+"""The cache's kind that remembers what a registry's digest came to, so that it needs no network again."""
+
 Fill = Callable[[Path, Tree], Mapping[str, object]]
 
 
@@ -39,23 +42,46 @@ def pull_image(cache: Cache, reference: str) -> Image:
     """The image that ``reference`` names, from the cache or made now.
 
     :raises InputError: for a reference that means nothing.
-    :raises ProvisionError: when it cannot be had: unreachable, unreadable, damaged, not what its digest says.
+    :raises ProvisionError: when it cannot be had: unreachable, damaged, not what its digest says.
+    :raises HostError: when a file cannot be read, or the cache cannot be written.
     """
-    recipe = recipes.recipes().get(reference)
-    if recipe is not None:
-        name = f"{_slug(recipe.suite)}-{recipe.key}"
-        entry = _unpacked(cache, name, lambda root, tree: recipes.build(cache, recipe, root, tree))
-        return _image(reference, entry, recipe.config, f"recipe {recipe.name}, Debian {recipe.suite}")
+    try:
+        recipe = recipes.recipes().get(reference)
+        return _built(cache, recipe) if recipe is not None else _taken(cache, reference)
+    except OSError as error:
+        raise HostError(f"the image {reference} cannot be read or kept", details=str(error)) from error
+
+
+def _built(cache: Cache, recipe: recipes.Recipe) -> Image:
+    entry = _unpacked(
+        cache, f"{_slug(recipe.suite)}-{recipe.key}", lambda root, tree: recipes.build(cache, recipe, root, tree)
+    )
+    return _image(recipe.name, entry, recipe.config, f"recipe {recipe.name}, Debian {recipe.suite}")
+
+
+def _taken(cache: Cache, reference: str) -> Image:
     transport, _, rest = reference.partition(":")
     if transport not in TRANSPORTS or not rest:
         raise InputError(
             f"unknown image {reference!r}",
             resolution=f"one of {', '.join(recipes.recipes())}, or {', '.join(f'{name}:…' for name in TRANSPORTS)}",
         )
+    pinned = _slug(rest) if transport == "docker" and "@" in rest else ""
+    known = cache.get(PINNED, pinned) if pinned else None
+    if known is not None:
+        entry = cache.get(KIND, str(known.facts["entry"]))
+        if entry is not None:
+            return _image(reference, entry, recipes.read_config(known.facts["config"]), str(known.facts["origin"]))
+        cache.drop(PINNED, pinned)
     with cache.scratch() as work:
         source = TRANSPORTS[transport](rest, work)
         entry = _unpacked(cache, source.key, lambda _, tree: source.unpack(tree))
-        return _image(reference, entry, source.config, source.origin)
+    if pinned:
+        words = {"User": source.config.user, "WorkingDir": source.config.working_dir, "Env": source.config.env}
+        words |= {"Entrypoint": source.config.entrypoint, "Cmd": source.config.cmd}
+        facts = {"entry": entry.path.name, "config": words, "origin": source.origin}
+        cache.make(PINNED, pinned, lambda _: facts)
+    return _image(reference, entry, source.config, source.origin)
 
 
 def verify_image(cache: Cache, reference: str) -> Image:
@@ -97,7 +123,12 @@ def _unpacked(cache: Cache, name: str, fill: Fill) -> Entry:
         digest = canonical_digest(root, losses)
         return {**facts, "digest": digest, "lost": losses.encode(), "squashed": list(losses.summary())}
 
-    return cache.make(KIND, name if os.geteuid() == 0 else f"{name}-uid{os.geteuid()}", make)
+    own = name if os.geteuid() == 0 else f"{name}-uid{os.geteuid()}"
+    entry = cache.make(KIND, own, make)
+    if not (entry.path / "rootfs").is_dir():  # somebody tidied up by hand
+        cache.drop(KIND, own)
+        entry = cache.make(KIND, own, make)
+    return entry
 
 
 def _image(reference: str, entry: Entry, config: ImageConfig, origin: str) -> Image:

@@ -7,9 +7,9 @@ unpacked it, and a report can say what was lost.
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab.errors import ProvisionError
 
@@ -106,23 +106,26 @@ class Losses:
 def decode(data: object) -> Losses:
     """Read what :meth:`Losses.encode` wrote; ``ProvisionError`` when it is something else."""
     try:
-        assert isinstance(data, Mapping)  # noqa: S101  # turned into the lab's error below
-        return Losses(
-            owners_kept=bool(data["owners_kept"]),
-            owners={name: (int(uid), int(gid)) for name, (uid, gid) in data["owners"].items()},
-            nodes={
-                name: LostNode(kind=kind, mode=mode, uid=uid, gid=gid, rdev=rdev)
-                for name, (kind, mode, uid, gid, rdev) in data["nodes"].items()
-            },
-            xattrs={
-                name: {key: bytes.fromhex(raw) for key, raw in found.items()} for name, found in data["xattrs"].items()
-            },
-            ignored=dict(data["ignored"]),
-        )
-    except (AssertionError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return _decoded(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProvisionError(
             "the cache's record of an image cannot be read", details=repr(error), resolution="remove the cache entry"
         ) from error
+
+
+def _decoded(data: Any) -> Losses:  # noqa: ANN401  # JSON from the disk; wrong shapes raise
+    return Losses(
+        owners_kept=bool(data["owners_kept"]),
+        owners={name: (int(uid), int(gid)) for name, (uid, gid) in data["owners"].items()},
+        nodes={
+            name: LostNode(kind=kind, mode=mode, uid=uid, gid=gid, rdev=rdev)
+            for name, (kind, mode, uid, gid, rdev) in data["nodes"].items()
+        },
+        xattrs={
+            name: {key: bytes.fromhex(raw) for key, raw in found.items()} for name, found in data["xattrs"].items()
+        },
+        ignored=dict(data["ignored"]),
+    )
 
 
 def _kind(node: LostNode) -> str:

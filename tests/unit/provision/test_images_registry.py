@@ -145,7 +145,11 @@ def test_an_image_by_tag_through_an_index(cache: Cache, registry: Registry, toke
 def test_an_image_by_digest(cache: Cache, registry: Registry) -> None:
     wanted = digest(registry.manifests["v1"])
     assert pull(cache, registry, f"@{wanted}") == pull(cache, registry)
+    registry.asked.clear()
+    pull(cache, registry, f"@{wanted}")
+    assert registry.asked == []  # pinned and in the cache: no network
     registry.manifests[wanted] += b" "
+    cache.drop("pinned", cache.names("pinned")[0])
     with pytest.raises(DigestMismatch, match="another manifest"):
         pull(cache, registry, f"@{wanted}")
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import tarfile
 from collections.abc import Mapping
@@ -14,13 +15,15 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from lab.errors import ArchiveError, DigestMismatch, InputError, ProvisionError
+from lab.errors import ArchiveError, DigestMismatch, HostError, InputError, ProvisionError
 from lab.model.image import ImageConfig
-from lab.provision import debian
+from lab.provision import debfile, debian
 from lab.provision.cache import Cache
 from lab.provision.images import pull_image, verify_image
 from lab.provision.recipes import read_config, recipes
 from lab.provision.registry import REFERENCE, loopback
+from lab.provision.rootfs import remove_tree
+from lab.provision.tree import Tree
 
 CONFIG = {"User": "65532", "WorkingDir": "/home/nonroot", "Env": ["A=b"], "Entrypoint": ["/p"], "Cmd": None}
 
@@ -144,6 +147,61 @@ def test_damaged_blobs_are_refused(layout: Layout, cache: Cache) -> None:
         pull_image(cache, f"oci:{layout.root}")
     assert cache.names("images") == ()
     assert list((cache.root / "tmp").iterdir()) == []
+
+
+def test_an_entry_that_lost_its_files_or_its_record_is_made_again(layout: Layout, cache: Cache) -> None:
+    layout.index(layout.image())
+    image = pull_image(cache, f"oci:{layout.root}")
+    remove_tree(Path(image.rootfs))
+    assert pull_image(cache, f"oci:{layout.root}") == image
+    (Path(image.rootfs).parent / "entry.json").write_text("{")
+    assert verify_image(cache, f"oci:{layout.root}") == image
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_one_clear_error(cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "r.tar").touch(mode=0o000)
+    with pytest.raises(HostError, match="cannot be read"):
+        pull_image(cache, f"rootfs:{tmp_path / 'r.tar'}")
+
+
+def ar(members: Mapping[str, bytes]) -> bytes:
+    pieces = [b"!<arch>\n"]
+    for name, content in members.items():
+        head = f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n"
+        pieces += [head.encode(), content, b"\n" * (len(content) % 2)]
+    return b"".join(pieces)
+
+
+def test_a_package_is_read_with_its_control_files_and_names(tmp_path: Path) -> None:
+    control = tar({"./control": b"Package: p\nVersion: 1:2-3\nDescription: x\n", "./md5sums": b""})
+    data = lzma.compress(tar({"./usr/bin/p": b"#!", "./usr/share/doc/p": b""}))
+    path = tmp_path / "p.deb"
+    path.write_bytes(ar({"debian-binary": b"2.0\n", "control.tar": control, "data.tar.xz": data}))
+    package = debfile.read(path)
+    assert (package.field("package"), package.field("Version"), package.field("None")) == ("p", "1:2-3", "")
+    (tmp_path / "root").mkdir()
+    with Tree(tmp_path / "root") as tree:
+        assert package.unpack(tree, lambda name: name.startswith("usr/share")) == ("/usr/bin/p",)
+        tree.finish()
+    assert names(str(tmp_path / "root")) == ["usr", "usr/bin", "usr/bin/p"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"no package",
+        ar({"debian-binary": b"2.0\n"}),
+        ar({"control.tar": tar({"x": b""})}),
+        ar({"control.tar": b""}),
+    ],
+)
+def test_what_is_no_package_is_refused(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "p.deb"
+    path.write_bytes(raw)
+    with pytest.raises(ArchiveError, match=r"p\.deb"):
+        debfile.read(path)
 
 
 @pytest.mark.parametrize(

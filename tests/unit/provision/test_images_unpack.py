@@ -242,7 +242,7 @@ def snapshot(base: Path) -> list[tuple[object, ...]]:
     ] + [(sorted(os.listdir(base)),), (sorted(os.listdir(base / "victim")),)]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(ENTRIES, max_size=8), min_size=1, max_size=3))
 def test_nothing_outside_the_root_ever_changes(layers: list[list[Entry]]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -11,11 +11,11 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.errors import LabError
+from lab.errors import InputError, LabError
 from lab.model.runtime import Provider, Release, Runtime, RuntimeName
 from lab.process import end_all
 from lab.provision.cache import Cache
@@ -36,7 +36,7 @@ def pull_all(
     provider: Provider | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Each runtime, or the error that stopped it, as it becomes ready; cached ones at once.
 
     Raises :class:`lab.errors.InputError` at once when a name is not known. Closing the iterator early ends the builds.
@@ -60,13 +60,18 @@ def available_memory(meminfo: Path = Path("/proc/meminfo")) -> int:
 
 
 def _known(cache: Cache, catalogue: Catalogue, name: RuntimeName | str) -> Release:
-    runtime = find(cache, name)
-    return Release(name=runtime.name, date="", sources={}) if runtime is not None else catalogue.get(name)
+    try:
+        return catalogue.get(name)
+    except InputError:
+        runtime = find(cache, name)  # the user's own, added under a name of its own
+        if runtime is None:
+            raise
+        return Release(name=runtime.name, date="", sources={})
 
 
 def _outcomes(
     cache: Cache, releases: Sequence[Release], provider: Provider | None, jobs: int, progress: Progress
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     missing: list[Release] = []
     for release in releases:
         found = find(cache, release.name)

@@ -41,7 +41,8 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
     """Build the command named by the source's words.
 
     ``package`` and ``module_version`` name what to build, ``toolchain`` the Go, ``tags`` its build tags, ``cgo`` (``1``
-    or ``0``) whether C is linked; ``require`` (lines of a go.mod) is there for releases that have no go.mod.
+    or ``0``) whether C is linked. ``require`` (lines of a go.mod, may be empty) is there for releases that `go install`
+    refuses, for want of a go.mod or for an exclude in it: they are built from a module that requires them.
     """
     words = release.sources[Provider.GO]
     go = find_go(cache)
@@ -135,8 +136,7 @@ def environment(cache: Cache) -> dict[str, str]:
 def _require_proxy(go: str, words: Mapping[str, str], env: Mapping[str, str], directory: Path) -> None:
     """Raise :class:`SourceUnreachable` within seconds when modules cannot be had (Go itself would wait for minutes)."""
     require_answer("go")
-    module = words.get("module", words["package"])
-    argv = [go, "list", "-m", f"{module}@{words['module_version']}"]
+    argv = [go, "list", "-m", f"{words['module']}@{words['module_version']}"]
     done = tool(argv, deadline=ASK_DEADLINE, env={**env, "GOTOOLCHAIN": "local"}, cwd=directory)
     if done.timed_out or (not done.ok and _SILENT.search(done.tail())):
         error = SourceUnreachable(
@@ -148,8 +148,8 @@ def _require_proxy(go: str, words: Mapping[str, str], env: Mapping[str, str], di
 
 
 def module_text(words: Mapping[str, str]) -> str:
-    """The go.mod of a small module of the lab's own that requires a release without one, with its pins."""
-    required = [f"{words['package']} {words['module_version']}", *words["require"].split("\n")]
+    """The go.mod of a small module of the lab's own that requires a release, and its pins where it has no go.mod."""
+    required = [f"{words['module']} {words['module_version']}", *words["require"].splitlines()]
     lines = "\n".join(f"\t{line}" for line in required)
     return f"module permlab.invalid/build\n\ngo 1.14\n\nrequire (\n{lines}\n)\n"
 

@@ -60,15 +60,13 @@ def matches(pattern: str, value: str) -> bool:
     """
     found = _RANGE.fullmatch(pattern)
     if found:
+        specifier = _specifier(pattern, found["range"])  # first: a malformed range is a fault, whatever the value
         name, _, version = value.partition("@")
-        return (
-            name == found["name"]
-            and bool(version)
-            and _specifier(pattern, found["range"]).contains(key(version), prereleases=True)
-        )
+        return name == found["name"] and bool(version) and specifier.contains(key(version), prereleases=True)
     return value == pattern or value.partition("@")[0] == pattern or fnmatchcase(value, pattern)
 
 
+@cache
 def _specifier(pattern: str, text: str) -> SpecifierSet:
     try:
         return SpecifierSet(text)

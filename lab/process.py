@@ -24,6 +24,8 @@ OUTPUT_LIMIT = 1 << 20
 GRACE_SECONDS = 2.0
 """Time between the polite SIGTERM and SIGKILL."""
 
+_running: dict[int, subprocess.Popen[bytes]] = {}
+
 BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -85,14 +87,13 @@ def run(
     identity: Identity | None = None,
     pass_fds: Sequence[int] = (),
     output_limit: int = OUTPUT_LIMIT,
-    on_start: Callable[[int], None] | None = None,
     on_deadline: Callable[[], None] | None = None,
 ) -> Completed:
     """Start ``argv``, wait for it at most ``deadline`` seconds, and return how it ended.
 
     ``env`` is the whole environment (default: :func:`small_environment`). ``stdin`` is closed (an empty pipe) unless
-    given; ``stdout`` and ``stderr`` are pipes unless given. ``on_start`` gets the pid; ``on_deadline`` is called
-    before the process group is killed, so that a caller can end what the process has detached.
+    given; ``stdout`` and ``stderr`` are pipes unless given. ``on_deadline`` is called before the process group is
+    killed, so that a caller can end what the process has detached.
 
     Raises ``FileNotFoundError`` or ``PermissionError`` when the program cannot be started.
     """
@@ -114,8 +115,7 @@ def run(
     )
     if process.stdin is not None:
         process.stdin.close()
-    if on_start is not None:
-        on_start(process.pid)
+    _running[process.pid] = process
     pipes = {"stdout": process.stdout, "stderr": process.stderr}
     collector = Collector({name: pipe.fileno() for name, pipe in pipes.items() if pipe is not None}, output_limit)
     timed_out = not collector.drain(started + deadline) or not _wait(process, started + deadline)
@@ -127,9 +127,11 @@ def run(
     for pipe in pipes.values():
         if pipe is not None:
             pipe.close()
+    returncode = process.wait()
+    _running.pop(process.pid, None)
     return Completed(
         argv=tuple(argv),
-        returncode=process.wait(),
+        returncode=returncode,
         stdout=collector.bytes_of("stdout"),
         stderr=collector.bytes_of("stderr"),
         seconds=time.monotonic() - started,
@@ -174,6 +176,15 @@ def _wait(process: subprocess.Popen[bytes], until: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
+
+
+def end_all() -> None:
+    """End every process that :func:`run` is waiting for, from another thread: the user has had enough.
+
+    What those threads start next is theirs to leave out; call it again until they have ended.
+    """
+    for process in tuple(_running.values()):
+        end_group(process, grace=0.5)
 
 
 def wait_orphan(pid: int, until: float) -> int | None:

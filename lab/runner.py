@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,9 +32,13 @@ from lab.model.verdict import Errored, Skipped, Verdict
 from lab.provision.cache import Cache
 from lab.provision.images import pull_image
 from lab.provision.pulling import pull_all
+from lab.provision.runtimes import verify
 from lab.scenario.load import CONTROLS
 from lab.scenario.resolve import expectation_of, resolve
 from lab.store.runs import RunWriter, now
+
+PATIENCE = 10.0
+"""Seconds that a stopped run waits for its own threads."""
 
 
 class Listener(Protocol):
@@ -84,9 +89,7 @@ class Runner:
             self._collect(flow)
         finally:
             flow.stopped.set()
-            process.end_all()
-            for thread in threads:
-                thread.join(30)
+            _end(threads)
             flow.discard_rest()
 
     def _sort(self, tasks: Sequence[Task]) -> dict[str, list[_Waiting]]:
@@ -114,12 +117,20 @@ class Runner:
                 for name, runtime in pull_all(self.cache, list(waiting), progress=flow.note):
                     if flow.stopped.is_set():
                         return
+                    checked = self._checked(runtime)
                     for one in waiting[str(name)]:
-                        flow.hand_over(_Ready(waiting=one, runtime=runtime, image=made[one.resolved.image]))
+                        flow.hand_over(_Ready(waiting=one, runtime=checked, image=made[one.resolved.image]))
         except LabError as error:
             flow.broken = error
         finally:
             flow.to_prepare.put(None)
+
+    def _checked(self, runtime: Runtime | LabError) -> Runtime | LabError:
+        """The runtime, after its bytes were compared with what was recorded: nothing is measured with another."""
+        try:
+            return verify(self.cache, runtime.name) if isinstance(runtime, Runtime) else runtime
+        except ProvisionError as error:
+            return error
 
     def _prepare(self, flow: _Flow) -> None:
         """Make bundles ahead of the workers; runs in a thread of its own."""
@@ -318,6 +329,15 @@ class _Flow:
             seen = self.done.get()
             if isinstance(seen, _Seen):
                 seen.waiting.engine.discard(seen.prepared)
+
+
+def _end(threads: Sequence[threading.Thread]) -> None:
+    """End the threads of a stopped run, and what they wait for; a build that starts anew is ended again."""
+    until = time.monotonic() + PATIENCE
+    while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
+        process.end_all()
+        for thread in threads:
+            thread.join(0.05)
 
 
 def _prepared(ready: _Ready) -> Prepared | Skipped | Errored:

@@ -12,6 +12,7 @@ import click
 
 from lab.model.scenario import Scenario
 from lab.provision.cache import default_cache
+from lab.report.style import Style
 from lab.scenario.load import find, load_all
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -72,11 +73,11 @@ def runs_directory() -> Path:
     return Path(chosen).absolute() if chosen else default_cache().root / "runs"
 
 
-def terminal_width() -> int:
-    """Columns of the user's terminal; 120 where output goes to a file or pipe."""
+def style() -> Style:
+    """How to render for stdout: as wide as the user's terminal, with colour there only; 120 columns elsewhere."""
     if sys.stdout.isatty():
-        return os.get_terminal_size().columns
-    return int(os.environ.get("COLUMNS") or 120)
+        return Style(width=os.get_terminal_size().columns, colour="NO_COLOR" not in os.environ)
+    return Style(width=int(os.environ.get("COLUMNS") or 120))
 
 
 def tell(line: str) -> None:

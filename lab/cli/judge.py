@@ -9,7 +9,7 @@ import click
 
 from lab.classify.judge import judge
 from lab.classify.wrappers import disagrees, speaks_for
-from lab.cli.common import EXIT_NOT_HELD, runs_directory, terminal_width
+from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
 from lab.model.record import Record, Run
 from lab.report.formats import RENDERERS
 from lab.store.runs import find, read
@@ -42,7 +42,7 @@ def run(run_word: str, *, form: str | None) -> int:
     stored = read(find(runs_directory(), run_word))
     judged = judge_again(stored)
     if form:
-        click.echo(RENDERERS[form](judged, width=terminal_width()))
+        click.echo(RENDERERS[form](judged, style()))
     changed = [
         (old, new) for old, new in zip(stored.records, judged.records, strict=True) if old.verdict != new.verdict
     ]

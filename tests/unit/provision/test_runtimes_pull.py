@@ -65,6 +65,11 @@ def test_verify_sees_a_tampered_binary(cache: Cache, tmp_path: Path, harm: str) 
         path.unlink()
     with pytest.raises(DigestMismatch, match=r"crun@1\.0 is not what was provisioned"):
         verify(cache, "crun@1.0")
+    with pytest.raises(DigestMismatch) as caught:
+        pull(cache, "crun@1.0")
+    assert str(path.parent) in caught.value.resolution
+    ((_, outcome),) = pull_all(cache, ["crun@1.0"])
+    assert isinstance(outcome, DigestMismatch)
 
 
 def test_verify_reads_the_libraries_too(cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

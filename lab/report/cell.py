@@ -20,8 +20,13 @@ from lab.report.words import again_command, value_words, wanted_words
 
 _TEXT = 8_000
 """Characters of one text that are shown; the stored run has all that was kept."""
-_FACTS = 400
-"""Characters of one step's facts that are shown."""
+_FACTS = 2_000
+"""Characters of one fact that are shown."""
+_WIDTH = 90
+"""Lines of facts are wrapped here."""
+_NAME = 24
+"""Characters of a fact's name."""
+_DEPTH = 6
 
 
 def show(run: Run, record: Record) -> str:
@@ -29,6 +34,7 @@ def show(run: Run, record: Record) -> str:
     seen = record.observation
     sections = [
         _section("cell", _pairs(_cell(run, record))),
+        _section("axes", _pairs((escape_text(name), value_words(value)) for name, value in record.axes.items())),
         _section("verdict", _pairs(_verdict(record))),
         _section("run it again", [again_command(record)]),
         _section("runtime", _pairs(_described(run.runtimes, record.provenance.runtime))),
@@ -56,10 +62,9 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 def _cell(run: Run, record: Record) -> Iterator[tuple[str, str]]:
     yield "id", escape_text(record.cell)
-    yield from ((escape_text(name), value_words(value)) for name, value in record.axes.items())
     yield "run", escape_text(run.header.id)
     yield "started", escape_text(record.started)
-    yield "control", "yes: when it does not show what it must, the whole run is void" if record.control else ""
+    yield "control", "yes: a run is void when one of its controls does not show what it must" if record.control else ""
     yield "probe", record.provenance.probe and f"sha256 {escape_text(record.provenance.probe)}"
 
 
@@ -102,7 +107,11 @@ def _described(known: Mapping[str, Mapping[str, object]], digest: str) -> Iterat
 def _value(value: object) -> str:
     if isinstance(value, str):
         return escape_text(value.rstrip("\n"), lines=True)
-    return escape_text(json.dumps(to_data(value), ensure_ascii=False)) if value not in (None, {}, [], ()) else ""
+    return _lines(_fact(to_data(value))) if value not in (None, {}, [], ()) else ""
+
+
+def _lines(text: str) -> str:
+    return "\n".join(textwrap.wrap(text, _WIDTH, break_on_hyphens=False))
 
 
 def _observation(seen: Observation) -> Iterator[str]:
@@ -122,7 +131,10 @@ def _observation(seen: Observation) -> Iterator[str]:
     for call in seen.calls:
         yield _section(f"call: {escape_text(call.verb)}", _pairs(_call(call)))
     facts = decode_facts(seen.output)
-    yield _section("the probe's facts", _facts(facts))
+    for fact in facts:
+        if fact["op"] == "start":
+            yield _section("the process at its start, as the probe found it", _pairs(_start(fact)))
+    yield _section("the probe's steps", _steps(fact for fact in facts if fact["op"] != "start"))
     other = b"\n".join(line for line in seen.output.splitlines() if not decode_facts(line))
     yield _section("the container's output", _bounded(other).split("\n") if other.strip() else ())
     yield _section("on the host", _host(seen))
@@ -161,21 +173,25 @@ def _bounded(text: str | bytes) -> str:
     return f"{shown[:half]}\n[… {len(shown) - 2 * half:,} characters left out …]\n{shown[-half:]}"
 
 
-def _facts(facts: tuple[Fact, ...]) -> list[str]:
+def _start(fact: Fact) -> Iterator[tuple[str, str]]:
+    for name, value in fact.items():
+        if name not in {"step", "op"}:
+            yield cut(escape_text(name), _NAME), _lines(cut(_fact(value), _FACTS))
+
+
+def _steps(facts: Iterable[Fact]) -> list[str]:
     known = {"step", "op", "args", "ok", "errno", "call"}
     rows = []
     for fact in facts:
-        rest = ", ".join(f"{name}={_fact(value)}" for name, value in fact.items() if name not in known)
-        arguments = fact.get("args")
-        words = arguments if isinstance(arguments, list) else []
+        rest = {name: value for name, value in fact.items() if name not in known}
         rows.append(
             [
                 _fact(fact.get("step", "")),
                 _fact(fact["op"]),
-                cut(" ".join(_fact(word) for word in words), _FACTS),
+                "\n".join(textwrap.wrap(cut(_fact(fact.get("args", ""), " "), _FACTS), _WIDTH // 2)),
                 "" if "ok" not in fact else "ok" if fact["ok"] is True else _fact(fact.get("errno", "no")),
                 _fact(fact.get("call", "")),
-                "\n".join(textwrap.wrap(cut(rest, _FACTS * 4), 90)),
+                _lines(cut(_fact(rest), _FACTS)),
             ]
         )
     if not rows:
@@ -184,8 +200,23 @@ def _facts(facts: tuple[Fact, ...]) -> list[str]:
     return tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True).split("\n")
 
 
-def _fact(value: object) -> str:
-    return escape_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+def _fact(value: object, comma: str = ", ", depth: int = 0) -> str:
+    """Any JSON value in few characters: ``effective=00, bounding=ff``; what is inside another stands in brackets.
+
+    Not more than :data:`_DEPTH` deep: whoever printed it may have meant to exhaust the stack.
+    """
+    if isinstance(value, str):
+        return escape_text(value)
+    if not isinstance(value, dict | list):
+        return json.dumps(value)
+    if depth == _DEPTH:
+        return "…"
+    named = value.items() if isinstance(value, dict) else ((None, one) for one in value)
+    return comma.join(
+        ("" if name is None else f"{escape_text(str(name))}=")
+        + (f"({_fact(one, depth=depth + 1)})" if isinstance(one, dict | list) else _fact(one))
+        for name, one in named
+    )
 
 
 def _host(seen: Observation) -> list[str]:

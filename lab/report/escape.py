@@ -33,5 +33,9 @@ def _escaped(one: str) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """At most ``limit`` characters of a line; what was cut is told by an ellipsis."""
-    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+    """At most ``limit`` characters of a line: its start and, for the larger part, its end, where errors say why."""
+    if len(text) <= limit:
+        return text
+    start = max(limit - 1, 0) // 3
+    end = max(limit - 1, 0) - start
+    return f"{text[:start]}…{text[len(text) - end :]}"

@@ -112,16 +112,18 @@ def outcome(record: Record) -> Outcome:
 
 
 def controls(run: Run) -> tuple[Record, ...]:
-    """The run's control cells, which stand in no matrix, by id."""
+    """The run's control cells, by id."""
     return tuple(sorted((record for record in run.records if record.control), key=lambda record: record.cell))
 
 
 def matrices(run: Run) -> tuple[Matrix, ...]:
-    """One matrix for each scenario that has records, in the order of the run's header."""
+    """One matrix for each scenario that has records, in the order of the run's header.
+
+    Control cells stand in none, unless the run has nothing else.
+    """
     found: dict[str, list[Record]] = {scenario: [] for scenario in run.header.scenarios}
-    for record in run.records:
-        if not record.control:
-            found.setdefault(record.scenario, []).append(record)
+    for record in [record for record in run.records if not record.control] or run.records:
+        found.setdefault(record.scenario, []).append(record)
     return tuple(
         _matrix(scenario, records, read_source(run.header.scenarios.get(scenario, "")))
         for scenario, records in found.items()

@@ -255,6 +255,8 @@ def _summary(report: Report, width: int) -> str:
     numbers = report.counts
     parts = ", ".join(f"{number:,} {kind}" for kind, number in numbers.verdicts.items() if number)
     text = counted(numbers.cells, "cell") + (f": {parts}" if parts else "")
+    if numbers.controls and not numbers.cells:
+        text = f"{counted(numbers.controls, 'control cell')}, nothing else"
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
     if report.run.void:

@@ -28,6 +28,7 @@ RUNS: dict[str, Callable[[], Run]] = {
     "hostile": report_runs.hostile,
     "engines": report_runs.engines,
     "single": report_runs.single,
+    "only-controls": report_runs.only_controls,
 }
 
 

@@ -123,6 +123,8 @@ def _make_private(root: Path) -> None:
     unified = CGROUPS / "unified"
     if unified.is_dir() and os.path.ismount(unified):
         mounts.unmount(unified)  # crun refuses a hybrid cgroup tree; limits stay on the v1 controllers
+        # crun makes directories in what is left, which must not be the host's own tmpfs below
+        mounts.mount("permlab", unified, "tmpfs", 0, "mode=0755")
     mounts.mount("permlab", root, "tmpfs", 0, "mode=0755")
     accounts = root / "accounts"
     accounts.mkdir()
@@ -159,9 +161,15 @@ def _user_namespace(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, 
         process.end_group(child, grace=0.1)
 
 
+def hierarchies() -> tuple[Path, ...]:
+    """Where cgroup file systems are mounted, by this process's mount table; not directories that only look like one."""
+    rows = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return tuple(Path(row[4]) for row in rows if row[row.index("-") + 1] in {"cgroup", "cgroup2"})
+
+
 def remove_cgroups(path: str) -> None:
     """Remove a cgroup of the lab, deepest first, from every hierarchy; processes in it are killed first."""
-    for hierarchy in (CGROUPS, *CGROUPS.glob("*/")):
+    for hierarchy in hierarchies():
         top = hierarchy / path.lstrip("/")
         if not top.is_dir():
             continue

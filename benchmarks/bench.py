@@ -127,7 +127,7 @@ def time_loop(workspace: Workspace, runtime: Runtime, paths: list[Path], workers
     state.mkdir(parents=True, exist_ok=True)
     names = workspace.root / "names"
     names.write_text("".join(f"{path.name}\n" for path in paths))
-    call = command(runtime.name.family, runtime.path, str(state), (), "run")
+    call = command(runtime.name, runtime.path, str(state), (), "run")
     with names.open("rb") as stdin:
         started = time.monotonic()
         done = process.run(

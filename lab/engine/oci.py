@@ -157,8 +157,7 @@ class _Calls:
     def argv(self, verb: str, *arguments: str) -> tuple[str, ...]:
         """A call as the caller makes it, with its capabilities taken away by setpriv."""
         caller = self.settings.caller
-        family = self.runtime.name.family
-        command = families.command(family, self.runtime.path, str(self.state), caller.runtime_flags, verb)
+        command = families.command(self.runtime.name, self.runtime.path, str(self.state), caller.runtime_flags, verb)
         dropped = ",".join(f"-{full_name(name)[4:].lower()}" for name in caller.drop_capabilities)
         prefix = ("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}") if dropped else ()
         return (*prefix, *command, *arguments, self.bundle.identifier)

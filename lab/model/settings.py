@@ -101,7 +101,7 @@ class Fixture:
     file: bool = False
     content: str = ""
     entries: tuple[Edit, ...] = ()
-    mount_options: tuple[str, ...] = ()
+    mount_options: tuple[Literal["ro", "noexec", "nosuid", "nodev"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

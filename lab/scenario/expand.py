@@ -74,8 +74,10 @@ def make_cell(scenario: str, axes: Values) -> Cell:
 
 @cache
 def _segment(axis: str, value: str) -> str:
-    """One segment of an id: safe as a file name, so ``/`` is written ``%2F``."""
-    text = quote(value, safe=":,+=@~ ()[]{}!$&';")
+    """One segment of an id: safe as a file name, so ``/`` is written ``%2F`` (and an empty value ``%``)."""
+    text = quote(value, safe=":,+=@~ ()[]{}!$&';") or "%"
+    if text in {".", ".."}:
+        text = text.replace(".", "%2E")
     if axis in {"runtime", "engine"}:
         return text.replace("@", "-", 1)
     return text if axis == "image" else f"{axis}={text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -78,8 +79,8 @@ def load_all(paths: list[Path]) -> tuple[Scenario, ...]:
 def _faults(scenario: Scenario) -> Iterator[str]:
     axes = (*BUILT_IN_AXES, *scenario.own_axes, *LAST_AXES)
     for name in scenario.own_axes:
-        if not _AXIS.fullmatch(name):
-            yield f"axes.{name}: expected a name of letters, digits and _, so that conditions can use it"
+        if not _AXIS.fullmatch(name) or keyword.iskeyword(name) or name in {"true", "false"}:
+            yield f"axes.{name}: expected a name of a-z, digits and _ that conditions can use (none of their words)"
     for kind, rules in (("exclude", scenario.exclude), ("include", scenario.include)):
         for index, rule in enumerate(rules):
             yield from _rule_faults(f"{kind}[{index}]", rule, axes)

@@ -8,6 +8,7 @@ from typing import Any
 from lab.codec import decode_settings
 from lab.errors import InputError
 from lab.model.scenario import Cell, Expectation, Resolved, Scenario
+from lab.scenario.consistency import contradictions
 from lab.scenario.expression import compile_condition
 
 FROM_IMAGE = "image"
@@ -20,7 +21,11 @@ def resolve(scenario: Scenario, cell: Cell) -> Resolved:
     for axis, value in cell.axes:
         own = scenario.own_axes.get(axis)
         data = merge(data, own[value] if own is not None else built_in_fragment(axis, value))
-    settings = decode_settings(data, where=f"{scenario.path}: {cell.id}")
+    where = f"{scenario.path}: {cell.id}"
+    settings = decode_settings(data, where=where)
+    faults = [f"{where}: {fault}" for fault in contradictions(settings)]
+    if faults:
+        raise InputError(f"{where}: settings contradict themselves", details="\n".join(faults))
     return Resolved(
         cell=cell,
         image=cell.value("image"),

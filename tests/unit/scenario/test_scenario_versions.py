@@ -49,8 +49,9 @@ CATALOGUE = (
 )
 
 
-def test_versions_stand_in_the_order_of_their_releases() -> None:
-    assert sorted(IN_ORDER[::-1], key=key) == list(IN_ORDER)
+@given(st.permutations(IN_ORDER))
+def test_versions_stand_in_the_order_of_their_releases(shuffled: list[str]) -> None:
+    assert sorted(shuffled, key=key) == list(IN_ORDER)
     assert all(key(one) < key(other) for one, other in pairwise(IN_ORDER))
 
 

@@ -14,7 +14,7 @@ from lab.model.runtime import Provider, Runtime
 from lab.process import Identity, run, small_environment
 from lab.provision import debian
 from lab.provision.building import forget_silent
-from lab.provision.cache import Cache, default_cache
+from lab.provision.cache import Cache, default_cache, sha256_file
 from lab.provision.providers.debian import interpreter
 from lab.provision.providers.go import wheel_go
 from lab.provision.pulling import pull_all
@@ -38,7 +38,7 @@ def test_debian_packages_leave_the_host_alone_and_are_remembered(
     (first,) = debian.fetch(cache, "bookworm", ["busybox-static"])
     assert newest_change(HOST_APT) == before
     assert first.name == "busybox-static"
-    assert first.sha256 == debian.sha256_file(first.path)
+    assert first.sha256 == sha256_file(first.path)
     monkeypatch.setenv(debian.MIRROR_VARIABLE, "http://127.0.0.1:9/debian")  # nobody answers there
     assert debian.fetch(cache, "bookworm", ["busybox-static"]) == (first,)
     debian.unpack(first.path, tmp_path / "root")

@@ -43,7 +43,8 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
 
     ``package`` and ``module_version`` name what to build, ``toolchain`` the Go, ``tags`` its build tags, ``cgo`` (``1``
     or ``0``) whether C is linked. ``require`` (lines of a go.mod, may be empty) is there for releases that `go install`
-    refuses, for want of a go.mod or for an exclude in it: they are built from a module that requires them.
+    refuses, for want of a go.mod or for what is in it: they are built from a module of the lab's own that
+    requires them.
     """
     words = release.sources[Provider.GO]
     go = find_go(cache)
@@ -163,6 +164,6 @@ def _failure(release: Release, done: Completed) -> BuildFailed | SourceUnreachab
         return HostError(
             "the disk is full", details=tail, resolution="free space below the cache, or move PERMLAB_CACHE"
         )
-    if _SILENT.search(tail):
+    if _SILENT.search(tail) or "module version is not available" in tail:
         return SourceUnreachable(f"the Go module proxy fails to serve {release.name}", details=tail)
     return BuildFailed(f"{release.name} does not build", details=tail)

@@ -39,6 +39,17 @@ permlab.add_command(doctor.command)
 permlab.add_command(clean.command)
 
 
+def _keep_paragraphs(command: click.Command) -> None:
+    """Docstrings are raw: click's mark of a paragraph to leave as it is, a backspace, stands in them as two characters."""
+    command.help = (command.help or "").replace(r"\b", "\b")
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _keep_paragraphs(inner)
+
+
+_keep_paragraphs(permlab)
+
+
 def main() -> None:
     """Run the command line; every error that the lab names becomes a message and its exit code."""
     try:

@@ -109,7 +109,7 @@ def test_the_users_runtimes_replace_the_scenarios() -> None:
 
 
 values = st.lists(st.text(max_size=12), min_size=1, max_size=3, unique=True).map(tuple)
-own_axes = st.dictionaries(
+own_axes: st.SearchStrategy[dict[str, dict[str, dict[str, object]]]] = st.dictionaries(
     st.from_regex(r"[a-z][a-z0-9_]{0,5}", fullmatch=True).filter(
         lambda name: name not in {*BUILT_IN_AXES, "runtime", "engine"}
     ),

@@ -1,4 +1,4 @@
-"""The ordered table of runtimes' error texts. The first rule that matches the earliest line decides.
+"""The ordered table of runtimes' error texts. The first rule that matches any line decides.
 
 A text that no rule knows stays unrecognised. ``OCI permission denied``, which podman appends to unrelated errors, is
 cut off before anything is matched. Notes name who writes a text; the recorded ones stand in ``tests/recorded``.
@@ -7,11 +7,12 @@ cut off before anything is matched. Notes name who writes a text; the recorded o
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.classify.evidence import bounded, shown
 from lab.classify.finding import Finding
-from lab.classify.lines import error_lines
+from lab.classify.lines import Line, error_lines
 from lab.model.verdict import Phase
 
 _DENIED = r"(?:[Pp]ermission denied|[Oo]peration not permitted)"
@@ -93,6 +94,7 @@ _IDENTITIES = (
     _rule(
         "groups-rootless", "setgroups-not-permitted", _CREATE, r".*additional groups in a rootless container.*", "runc"
     ),
+    _rule("uid-map", "userns-map-not-permitted", _CREATE, r".*(?:uid_map|gid_map|newuidmap|newgidmap).*", "rootless"),
     _rule("setresuid", "uid-not-mapped", _CREATE, r".*setresuid.*: Invalid argument", "crun"),
     _rule("setresgid", "gid-not-mapped", _CREATE, r".*setresgid.*: Invalid argument", "crun"),
     _rule(
@@ -124,7 +126,6 @@ _PRIVILEGES = (
     ),
     _rule("oom", "oom-score-not-permitted", _CREATE, rf".*oom_score_adj.*: {_DENIED}", "runc, crun"),
     _rule("cgroup", "cgroup-not-permitted", _CREATE, rf".*cgroup.*: {_DENIED}", "rootless"),
-    _rule("uid-map", "userns-map-not-permitted", _CREATE, r".*(?:uid_map|gid_map|newuidmap|newgidmap).*", "rootless"),
     _rule("device", "device-not-permitted", _CREATE, rf".*mknod.*: {_DENIED}", "runc, crun"),
     _rule("namespace", "namespace-not-permitted", _CREATE, rf".*(?:unshare|setns|clone).*: {_DENIED}", "runc, crun"),
 )
@@ -182,23 +183,24 @@ def judge_text(stderr: bytes, *, marked_only: bool) -> Finding | None:
 
     ``marked_only`` leaves out lines whose form is not a runtime's own.
     """
-    for line in error_lines(stderr):
-        if line.marked or not marked_only:
-            text = _ENGINE_TAIL.sub("", line.text)
-            for rule in TEXT_RULES:
-                if found := rule.pattern.search(text):
-                    return Finding(rule.cause, rule.phase, bounded(text[found.start() :]))
+    lines = [line for line in error_lines(stderr) if line.marked or not marked_only]
+    for text, rule, found in _matches(lines):
+        return Finding(rule.cause, rule.phase, bounded(text[found.start() :]))
     return None
 
 
 def matching_rule(stderr: bytes) -> str | None:
     """The name of the rule that decides over a text."""
-    for line in error_lines(stderr):
-        text = _ENGINE_TAIL.sub("", line.text)
-        for rule in TEXT_RULES:
-            if rule.pattern.search(text):
-                return rule.name
-    return None
+    return next((rule.name for _, rule, _ in _matches(error_lines(stderr))), None)
+
+
+def _matches(lines: Sequence[Line]) -> Iterator[tuple[str, TextRule, re.Match[str]]]:
+    """Rule by rule, then line by line: two processes of a runtime may write their lines in either order."""
+    texts = [_ENGINE_TAIL.sub("", line.text) for line in lines]
+    for rule in TEXT_RULES:
+        for text in texts:
+            if found := rule.pattern.search(text):
+                yield text, rule, found
 
 
 def lab_fault(stderr: bytes) -> str | None:

@@ -42,7 +42,7 @@ def run(run_word: str, *, form: str | None) -> int:
     stored = read(find(runs_directory(), run_word))
     judged = judge_again(stored)
     if form:
-        click.echo(RENDERERS[form](judged, style()))
+        click.echo(RENDERERS[form](judged, style()), nl=False)
     changed = [
         (old, new) for old, new in zip(stored.records, judged.records, strict=True) if old.verdict != new.verdict
     ]

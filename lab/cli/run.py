@@ -170,7 +170,7 @@ def _execute(
         raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
     program = probe(cache)
     workspace = open_workspace(writer.path.stem)
-    engine = OciEngine(workspace=workspace, probe_layer=Path(program.layer))
+    engine = OciEngine(workspace=workspace, probe_layer=Path(program.layer), cache=cache)
     progress = _Progress(writer=writer, total=len(todo), form=form)
     runner = Runner(
         cache=cache,
@@ -231,7 +231,7 @@ class _Progress:
         self.shown = True
         run = store.read(self.writer.path)
         with tqdm.external_write_mode(file=sys.stderr):
-            click.echo(RENDERERS["terminal"](run, style()))
+            click.echo(RENDERERS["terminal"](run, style()), nl=False)
             click.echo("(so far: the other runtimes are still being built)\n")
 
     def close(self) -> None:
@@ -240,12 +240,12 @@ class _Progress:
 
 
 def _report(run: Run, *, form: str, reports: Path, interrupted: bool) -> int:
-    click.echo(RENDERERS[form](run, style()))
+    click.echo(RENDERERS[form](run, style()), nl=False)
     name = "+".join(name for name in run.header.scenarios if name != CONTROLS) or CONTROLS
     try:
         reports.mkdir(parents=True, exist_ok=True)
         for kind, suffix in SUFFIXES.items():
-            (reports / f"{name}.{suffix}").write_text(RENDERERS[kind](run, style()) + "\n")
+            (reports / f"{name}.{suffix}").write_text(RENDERERS[kind](run, style()), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"the reports cannot be written to {reports}", details=str(error), resolution="choose --reports DIR"

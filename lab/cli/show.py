@@ -43,4 +43,4 @@ def run(cell: str, *, run_word: str) -> None:
         some = "\n".join(record.cell for record in fitting[:MOST])
         more = f"\n… and {len(fitting) - MOST} more" if len(fitting) > MOST else ""
         raise InputError(f"{len(fitting)} cells fit {cell!r}", details=some + more, resolution="name one of them")
-    click.echo(show(found, fitting[0]))
+    click.echo(show(found, fitting[0]), nl=False)

@@ -17,7 +17,7 @@ from lab.model.image import Image
 from lab.model.observation import HostFact
 from lab.model.settings import Edit, EditKind, Fixture, Linux, Settings
 from lab.oci.capabilities import full_name
-from lab.oci.spec import CGROUP, Context, build_config, build_process, mapped_linux
+from lab.oci.spec import CGROUP, HELD, USER_NAMESPACE, Context, build_config, build_process, mapped_linux
 from lab.provision.rootfs import copy_tree
 
 _ACCOUNTS = {"/etc/passwd", "/etc/group"}
@@ -52,9 +52,14 @@ class Bundle:
         """The root file system as the runtime will see it."""
         return self.path / "rootfs"
 
+    @property
+    def user_namespace(self) -> Path:
+        """Where the user namespace stands that the lab holds for the cell, if it asks for one."""
+        return self.path / "userns"
+
     def fill(self, text: str) -> str:
         """A stored text with this cell's own paths in the place of its placeholders."""
-        text = text.replace(CGROUP, self.cgroup)
+        text = text.replace(CGROUP, self.cgroup).replace(USER_NAMESPACE, str(self.user_namespace))
         for name, path in self.fixtures.items():
             text = text.replace(f"${{fixture:{name}}}", str(path))
         return text
@@ -81,6 +86,9 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
         apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
         for name, fixture in settings.fixtures.items():
             bundle.fixtures[name] = _make_fixture(workspace, bundle, name, fixture, probe)
+        if linux.namespaces.get("user") == HELD:
+            workspace.hold_user_namespace(linux.uid_mappings, linux.gid_mappings, bundle.user_namespace)
+            bundle.mounted.append(bundle.user_namespace)
         _write_config(bundle, image, settings)
     except OSError as error:
         remove_bundle(bundle)

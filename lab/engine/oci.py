@@ -7,7 +7,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,7 @@ from lab.engine import families, host
 from lab.engine.base import Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundle
 from lab.engine.streams import Streams, open_streams
+from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
 from lab.errors import HostError, InputError
 from lab.model.observation import Call, Observation, Reached
@@ -26,15 +27,24 @@ from lab.model.settings import Action, Settings
 from lab.oci.capabilities import full_name
 from lab.oci.spec import process_args
 from lab.oci.users import UserNotFound
+from lab.provision.cache import Cache
 
 
 @dataclass(slots=True, kw_only=True)
 class OciEngine:
-    """Runs cells by calling an OCI runtime itself. ``probe_layer`` is the directory that holds the probe."""
+    """Runs cells by calling an OCI runtime itself. ``probe_layer`` is the directory that holds the probe.
+
+    ``cache`` is where newuidmap comes from when a cell's caller has subordinate ids and the host has none.
+    """
 
     workspace: Workspace
     probe_layer: Path
+    cache: Cache | None = None
     name: str = "oci"
+    _subordinate: SubordinateIds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._subordinate = SubordinateIds(workspace=self.workspace, cache=self.cache)
 
     def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
         """Why this host cannot run the cell, or ``None``."""
@@ -47,10 +57,16 @@ class OciEngine:
                 return "needs root: subordinate ids are given in private copies of the account files"
             if resolved.runtime.startswith("crun@") and host.cgroup_layout() == "hybrid":
                 return "needs root: crun refuses a hybrid cgroup tree, which only a private mount namespace can hide"
-        if rootless and (reason := host.user_namespaces()):
+        return self._rootless_reason(settings, runtime) if rootless else None
+
+    def _rootless_reason(self, settings: Settings, runtime: Runtime | None) -> str | None:
+        """Why an ordinary user cannot be the cell's caller here, or ``None``."""
+        if reason := host.user_namespaces():
             return f"this host lets no ordinary user make a user namespace: {reason}"
-        if rootless and runtime is not None and not _reachable(Path(runtime.path)):
+        if runtime is not None and not _reachable(Path(runtime.path)):
             return "the cache is below a directory that an ordinary user may not search (set PERMLAB_CACHE)"
+        if runtime is not None and settings.caller.subordinate_ids is not None:
+            return self._subordinate.skip_reason()
         return None
 
     def prepare(self, job: Job) -> Prepared:
@@ -58,7 +74,10 @@ class OciEngine:
         started = time.monotonic()
         prepared = Prepared(job=job)
         settings = job.resolved.settings
+        ids = settings.caller.subordinate_ids
         try:
+            if ids is not None:
+                self._subordinate.grant(*caller_of(settings), ids)
             bundle = make_bundle(self.workspace, job.serial, job.image, self.probe_layer, settings)
         except UserNotFound as error:
             prepared.refusal = str(error)
@@ -179,7 +198,10 @@ class _Calls:
             deadline=self.settings.deadline,
             env=self.environment(),
             identity=process.Identity(
-                uid=uid if uid != os.geteuid() else None, gid=gid if uid != os.geteuid() else None, umask=caller.umask
+                uid=uid if uid != os.geteuid() else None,
+                gid=gid if uid != os.geteuid() else None,
+                groups=(gid,),  # as initgroups(3) does at a login: the account's own group is among its groups
+                umask=caller.umask,
             ),
             stdin=given.get("stdin"),
             stdout=given.get("stdout"),
@@ -189,8 +211,14 @@ class _Calls:
         )
 
     def environment(self) -> dict[str, str]:
-        """The run's own environment; a rootless caller gets a runtime directory that it owns."""
-        return {**self.workspace.environment, "XDG_RUNTIME_DIR": str(self.state)}
+        """The run's own environment; a rootless caller gets a runtime directory that it owns.
+
+        Only a caller with subordinate ids finds the tools that map them.
+        """
+        own = {**self.workspace.environment, "XDG_RUNTIME_DIR": str(self.state)}
+        if self.settings.caller.subordinate_ids is not None:
+            own["PATH"] = f"{self.workspace.tools}:{own['PATH']}"
+        return own
 
     def kill(self) -> None:
         """SIGKILL to everything of the container, by its cgroup and by the pid that the runtime noted."""

@@ -49,6 +49,11 @@ class Workspace:
         return f"/{PREFIX}{self.run_id}"
 
     @property
+    def tools(self) -> Path:
+        """Where programs stand that only some of the run's callers may find."""
+        return self.root / "bin"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What every runtime of this run gets as its environment; the mark is how ``permlab clean`` finds it."""
         return {**process.small_environment(), "PERMLAB_RUN": self.run_id, "XDG_RUNTIME_DIR": str(self.root / "xdg")}
@@ -73,6 +78,14 @@ class Workspace:
                         ) from error
                 self._maps[name] = target
             return self._maps[name]
+
+    def hold_user_namespace(
+        self, uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...], target: Path
+    ) -> None:
+        """Make a user namespace with these maps and keep it, without any process in it, as a mount on ``target``."""
+        target.touch()
+        with _user_namespace(uid_maps, gid_maps) as fd:
+            mounts.bind(Path(f"/proc/self/fd/{fd}"), target)
 
     def close(self) -> None:
         """Remove everything of this run; safe to call twice."""

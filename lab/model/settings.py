@@ -175,7 +175,8 @@ class Linux:
 
     ``namespaces`` maps a type (``pid``, ``network``, ``mount``, ``ipc``, ``uts``, ``user``, ``cgroup``, ``time``) to
     ``"new"``, ``"host"`` or the path of a namespace to join; what is not named is new (``user`` and ``cgroup``: host).
-    A ``user`` namespace becomes new as soon as mappings are given. ``seccomp`` is runtime-spec's object, as it is.
+    A ``user`` namespace becomes new as soon as mappings are given; ``"held"`` joins one that the lab makes with these
+    mappings, which the config itself then does not have. ``seccomp`` is runtime-spec's object, as it is.
     """
 
     namespaces: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Builds config.json of runtime-spec 1.0 from an image's config and a cell's settings.
 
-What differs from cell to cell without meaning (the cgroup's name, the host paths of fixtures) stands in the config as
-a placeholder, ``${cgroup}`` and ``${fixture:NAME}``: so equal cells have equal configs, whatever run they belong to.
+What differs from cell to cell without meaning (the cgroup's name, the host paths of fixtures and of a namespace that
+the lab holds) stands in the config as a placeholder, ``${cgroup}``, ``${fixture:NAME}`` and ``${userns}``: so equal
+cells have equal configs, whatever run they belong to.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ PROBE = "/.permlab/probe"
 """Where the probe stands inside every container."""
 
 CGROUP = "${cgroup}"
+USER_NAMESPACE = "${userns}"
+HELD = "held"
+"""The value of ``linux.namespaces.user`` that joins a namespace which the lab makes for the cell."""
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OCI_VERSION = "1.0.2"
 
@@ -217,9 +222,10 @@ def _linux(linux: Linux, context: Context) -> dict[str, Any]:
     wanted = {**dict.fromkeys(NEW_BY_DEFAULT, "new"), **linux.namespaces}
     if linux.uid_mappings:
         wanted.setdefault("user", "new")
+    held = wanted.get("user") == HELD
     config: dict[str, Any] = {
         "namespaces": [
-            {"type": kind} if where == "new" else {"type": kind, "path": where}
+            {"type": kind} if where == "new" else {"type": kind, "path": USER_NAMESPACE if where == HELD else where}
             for kind, where in wanted.items()
             if where != "host"
         ],
@@ -229,9 +235,9 @@ def _linux(linux: Linux, context: Context) -> dict[str, Any]:
     if context.rootless is None:
         config["cgroupsPath"] = CGROUP
         config["resources"] = {"devices": [{"allow": False, "access": "rwm"}]}
-    if linux.uid_mappings:
+    if linux.uid_mappings and not held:
         config["uidMappings"] = _mappings(linux.uid_mappings)
-    if linux.gid_mappings:
+    if linux.gid_mappings and not held:
         config["gidMappings"] = _mappings(linux.gid_mappings)
     if linux.sysctl:
         config["sysctl"] = dict(linux.sysctl)

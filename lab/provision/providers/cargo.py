@@ -55,12 +55,11 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
             raise BuildFailed(f"{release.name} does not build", details=done.tail())
         binary = directory / release.name.family
         (work / "out" / "bin" / words["crate"]).rename(binary)
-    rustc = tool([cargo, "rustc", "--version"], deadline=ASK_DEADLINE, env=env)
-    version = rustc.stdout or tool([cargo, "--version"], deadline=ASK_DEADLINE, env=env).stdout
+    rustc = tool([shutil.which("rustc") or cargo, "--version"], deadline=ASK_DEADLINE, env=env)
     return Obtained(
         binary=binary,
         origin=f"crate {words['crate']} {words['crate_version']} (features {words['features']})",
-        toolchain=version.decode().strip(),
+        toolchain=rustc.stdout.decode().strip(),
         details={"cc": compiler.description, "libseccomp": compiler.libseccomp},
     )
 

@@ -68,6 +68,7 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
     with cache.scratch() as work:
         if "require" in words:
             (work / "go.mod").write_text(module_text(words))
+            details["required"] = "; ".join(words["require"].splitlines())
         done = tool(argv, deadline=BUILD_DEADLINE, env=env, cwd=work)
     if not done.ok:
         raise _failure(release, done)

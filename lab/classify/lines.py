@@ -15,7 +15,10 @@ from lab.classify.evidence import shown
 
 _LOGRUS = re.compile(r'^time="?[^"]*"? level=(?P<level>\w+) msg=(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>\S+))')
 _STAMPED = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z:?\s+(?P<rest>.*)")
-_INIT = re.compile(r"^(?:standard_init_linux\.go:\d+: |setns_init_linux\.go:\d+: |exec (?P<path>/\S+|\S+): [a-z])")
+_OWN = re.compile(
+    r"^(?:(?:standard|setns)_init_linux\.go:\d+: |\w+_linux\.go:\d+: |exec /\S*: [a-z]|exec: [A-Z]"
+    r"|exec container process )"
+)
 _PREFIX = re.compile(r"^(?:docker: |Error: |ERRO\[\d+\] |ERROR |DEBUG |crun: |runc: |youki: )+")
 _QUOTES = re.compile(r'\\+(["`\'])')
 _QUIET = {"trace", "debug", "info", "warning", "warn"}
@@ -29,9 +32,17 @@ class Line:
     marked: bool
 
 
+LONGEST = 4096
+"""Characters of a line that are looked at."""
+
+NEWEST = 1 << 16
+"""Bytes of a text that are looked at, from its end: a runtime's error is the last thing that it says."""
+
+
 def error_lines(stderr: bytes) -> tuple[Line, ...]:
     """What the runtime said of its error, in order: warnings and debug lines left out."""
-    return tuple(line for raw in shown(stderr).splitlines() if raw.strip() and (line := _line(raw.strip())))
+    found = (_line(raw[:LONGEST].strip()) for raw in shown(stderr[-NEWEST:]).splitlines())
+    return tuple(line for line in found if line is not None and line.text)
 
 
 def _line(raw: str) -> Line | None:
@@ -49,7 +60,7 @@ def _line(raw: str) -> Line | None:
     stamped = _STAMPED.match(raw)
     if stamped:
         return Line(_plain(stamped["rest"]), marked=True)
-    return Line(_plain(raw), marked=_INIT.match(raw) is not None)
+    return Line(_plain(raw), marked=_OWN.match(raw) is not None)
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 
 from lab.classify.evidence import bounded
 from lab.classify.finding import Finding
-from lab.classify.texts import TextRule
+from lab.classify.runtime_texts import TextRule
 from lab.model.verdict import Phase
 
 

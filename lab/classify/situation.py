@@ -27,7 +27,8 @@ CAPABILITIES: Mapping[str, int] = {
 OVERFLOW = 65534
 """The id that stands for every owner outside a user namespace (/proc/sys/kernel/overflowuid)."""
 
-_IDENTITY_SIZE = 4294967295
+_EVERY_ID = 4294967295
+"""2³² - 1: the size of a map of all ids, and (as -1) no id at all."""
 _FILTER = 2
 
 
@@ -61,15 +62,19 @@ class Situation:
     @property
     def uid(self) -> int | None:
         """The uid that file access is decided with."""
-        value = self.latest("fsuid")
-        return value if isinstance(value, int) else None
+        return self._identity("fsuid", "euid")
 
     @property
     def groups(self) -> frozenset[int]:
         """The gid that file access is decided with, and the supplementary groups."""
-        gid = self.latest("fsgid")
-        listed = [gid, *_list(self.latest("groups"))]
+        listed = [self._identity("fsgid", "egid"), *_list(self.latest("groups"))]
         return frozenset(number for number in listed if isinstance(number, int))
+
+    def _identity(self, name: str, otherwise: str) -> int | None:
+        """Where setfsuid answers -1 (gVisor has none) the effective id decides."""
+        value = self.latest(name)
+        value = self.latest(otherwise) if value in {None, _EVERY_ID} else value
+        return value if isinstance(value, int) else None
 
     def has(self, capability: str) -> bool | None:
         """Whether the effective set holds a capability; ``None`` when it was not told."""
@@ -91,7 +96,7 @@ class Situation:
     def in_userns(self) -> bool:
         """Whether the process lives in a user namespace that maps not every id to itself."""
         lines = [str(line).split() for line in _list(self.latest("uid_map"))]
-        return bool(lines) and lines != [["0", "0", str(_IDENTITY_SIZE)]]
+        return bool(lines) and lines != [["0", "0", str(_EVERY_ID)]]
 
     def owner(self, path: str) -> Owner | None:
         """Who owns ``path`` or, where that was not seen, its directory, by any ``stat`` of this cell."""

@@ -1,0 +1,237 @@
+"""The ordered table of runtimes' and engines' error texts: which words, which cause, in which phase.
+
+Rules are tried in this order over all lines of a text, so that a symptom which several causes share comes after the
+texts that name a cause. Notes say who writes a text; the recorded ones stand in ``tests/recorded``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lab.model.verdict import Phase
+
+_DENIED = r"(?:[Pp]ermission denied|[Oo]peration not permitted)"
+_GONE = r"[Nn]o such file or directory"
+_CAUSED = r'(?:: | caused:? "?)'
+"""What stands between a text and the error below it: runc before rc91 quotes the latter."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRule:
+    """A pattern over one line. ``name`` is what tests and documents call the rule by."""
+
+    name: str
+    cause: str
+    phase: Phase
+    pattern: re.Pattern[str]
+    note: str
+
+
+def _rule(name: str, cause: str, phase: Phase, pattern: str, note: str) -> TextRule:
+    return TextRule(name, cause, phase, re.compile(pattern), note)
+
+
+_ADMISSION, _CREATE, _MOUNT = Phase.ADMISSION, Phase.CREATE, Phase.MOUNT
+_CHDIR, _EXEC = Phase.CHDIR, Phase.EXEC
+
+LAB_FAULTS: tuple[TextRule, ...] = (
+    _rule("loader", "", _ADMISSION, r"error while loading shared libraries: .*", "the runtime's own libraries"),
+    _rule("glibc", "", _ADMISSION, r"version `GLIBC\S+' not found.*", "a runtime built for a newer libc"),
+    _rule("setpriv", "", _ADMISSION, r"^setpriv: .*", "the program that takes the caller's capabilities"),
+    _rule("hybrid", "", _ADMISSION, r"cgroups in hybrid mode not supported.*", "crun on a hybrid cgroup tree"),
+    _rule("cgroup v1", "", _ADMISSION, r"(?:cgroups? v1 .*not supported|unsupported cgroup setup).*", "youki"),
+    _rule("platform", "", _ADMISSION, r"unknown platform: .*", "runsc"),
+    _rule("disk full", "", _ADMISSION, r"[Nn]o space left on device.*", "a full disk"),
+)
+"""Texts that say that the lab or its host is at fault."""
+
+_ENGINES = (
+    _rule("docker-userns", "userns-incompatible", _ADMISSION, r"when user namespaces are enabled", "dockerd"),
+    _rule("docker-privileged", "userns-incompatible", _ADMISSION, r"incompatible with user namespaces", "dockerd"),
+    _rule("layer-id", "image-id-not-mapped", _CREATE, r"[Cc]ontainer ID \d+ cannot be mapped to a host ID", "dockerd"),
+    _rule("podman-map", "uid-not-mapped", _CREATE, r"container uses ID mappings .*doesn't map UID \d+", "podman"),
+    _rule("subuid", "userns-not-configured", _CREATE, r"no subuid ranges found", "dockerd, podman"),
+    _rule("podman-workdir", "cwd-missing", _CREATE, r'workdir ".*" does not exist on container', "podman"),
+    _rule("docker-source", "mount-source-missing", _CREATE, r"bind source path does not exist", "dockerd"),
+    _rule("podman-source", "mount-source-missing", _CREATE, rf"^statfs .*: {_GONE}", "podman"),
+    _rule("podman-init", "init-binary-missing", _CREATE, r"container-init binary not found on the host", "podman"),
+    _rule("userns-mode", "usage-error", _ADMISSION, r"^--userns: invalid USER mode", "docker"),
+    _rule("docker-flag", "usage-error", _ADMISSION, r"^unknown flag: --", "docker, podman"),
+)
+
+_USAGE = (
+    _rule("runc-flag", "usage-error", _ADMISSION, r"flag provided but not defined: -", "runc, runsc"),
+    _rule("crun-flag", "usage-error", _ADMISSION, r"unrecognized option '", "crun"),
+    _rule("youki-flag", "usage-error", _ADMISSION, r"^(?:error: )?unexpected argument '", "youki"),
+    _rule("runc-terminal", "usage-error", _ADMISSION, r"cannot allocate tty if runc will detach", "runc"),
+    _rule("crun-terminal", "usage-error", _ADMISSION, r"use --console-socket with create", "crun"),
+)
+
+_CONFIG = (
+    _rule("crun-version", "config-rejected", _CREATE, r"unknown version specified", "crun ≤ 1.8.1"),
+    _rule("runc-action", "config-rejected", _CREATE, r"is not a valid action for seccomp", "runc"),
+    _rule("crun-action", "config-rejected", _CREATE, r"(?:invalid seccomp|seccomp get) action `", "crun"),
+    _rule("runc-uts", "config-rejected", _CREATE, r"unable to set hostname without a private UTS namespace", "runc"),
+    _rule("crun-uts", "config-rejected", _CREATE, r"hostname requires the UTS namespace", "crun"),
+    _rule("runc-args", "config-rejected", _CREATE, r"args must not be empty", "runc"),
+    _rule("runc-cwd", "config-rejected", _CREATE, r"Cwd must be an absolute path", "runc"),
+    _rule("runc-seccomp-args", "config-rejected", _CREATE, r"syscalls only have up to 6 arguments", "runc ≥ 1.0.2"),
+    _rule("crun-seccomp-args", "config-rejected", _CREATE, r"invalid seccomp index `?\d", "crun"),
+    _rule("runc-rootfs", "rootfs-missing", _CREATE, r"rootfs \(.*\) does not exist", "runc ≤ 1.0.3"),
+    _rule("runc-rootfs-stat", "rootfs-missing", _CREATE, rf"invalid rootfs: stat .*: {_GONE}", "runc ≥ 1.1.0"),
+    _rule("crun-rootfs", "rootfs-missing", _CREATE, rf"make `.*` private: {_GONE}", "crun ≤ 1.8.1"),
+    _rule("apparmor", "lsm-unavailable", _CREATE, r"appl(?:y|ying) apparmor profile: ", "runc"),
+    _rule("crun-apparmor", "lsm-unavailable", _CREATE, r"AppArmor (?:is )?not initialized correctly", "crun"),
+    _rule("selinux", "lsm-unavailable", _CREATE, r"selinux is disabled or not supported", "runc"),
+    _rule("crun-selinux", "lsm-unavailable", _CREATE, r"write to `/proc/self/attr/keycreate`: ", "crun ≥ 1.8.1"),
+    _rule("runc-namespace", "namespace-missing", _CREATE, rf"namespace path.*lstat .*: {_GONE}", "runc"),
+    _rule("runc-hook", "hook-failed", _CREATE, r"error running (?:\w+ )?hook", "runc"),
+    _rule("crun-hook", "hook-failed", _CREATE, r"error executing hook `", "crun"),
+    _rule(
+        "no-maps", "userns-without-mappings", _CREATE, r"[Uu]ser namespaces enabled, but no .*mappings? found", "runc"
+    ),
+)
+
+_MOUNTS = (
+    _rule(
+        "source-unsearchable",
+        "mount-source-not-searchable",
+        _MOUNT,
+        rf'mounting ".*(?:stat|lstat|open) [^ :]+: {_DENIED}',
+        "runc ≤ 1.1.15",
+    ),
+    _rule("source-gone", "mount-source-missing", _MOUNT, rf'mounting ".*{_CAUSED}.*{_GONE}', "runc ≤ 1.1.15"),
+    _rule("request-gone", "mount-source-missing", _MOUNT, rf"fulfil mount request: open .*: {_GONE}", "runc ≥ 1.2.0"),
+    _rule(
+        "request-unsearchable",
+        "mount-source-not-searchable",
+        _MOUNT,
+        rf"fulfil mount request: open .*: {_DENIED}",
+        "runc ≥ 1.2.0",
+    ),
+    _rule("mount-erofs", "erofs", _MOUNT, rf'mounting ".*{_CAUSED}.*read-only file system', "runc"),
+    _rule("mount-denied", "mount-not-permitted", _MOUNT, rf'mounting ".*{_CAUSED}{_DENIED}', "runc"),
+    _rule("mount-option", "mount-option-invalid", _MOUNT, rf'mounting ".*{_CAUSED}invalid argument', "runc"),
+    _rule("bind-options", "mount-option-invalid", _MOUNT, r"bind mounts cannot have any filesystem-specific", "runc"),
+    _rule("idmap-rootless", "mount-not-permitted", _MOUNT, r"id-mapped mounts are not supported for rootless", "runc"),
+    _rule("mount-other", "mount-failed", _MOUNT, r'mounting ".*" to rootfs', "runc"),
+    _rule("crun-denied", "mount-not-permitted", _MOUNT, rf"mount `.*` to [`'].*[`']: {_DENIED}", "crun"),
+    _rule("crun-erofs", "erofs", _MOUNT, r"mount `.*` to [`'].*[`']: Read-only file system", "crun"),
+    _rule("crun-mkdir-erofs", "erofs", _MOUNT, r"^mkdir `.*`: Read-only file system", "crun"),
+    _rule("crun-option", "mount-option-invalid", _MOUNT, r"mount `.*` to [`'].*[`']: Invalid argument", "crun"),
+    _rule("crun-device-gone", "device-missing", _CREATE, rf"mount `/dev/.*` to [`'].*[`']: {_GONE}", "crun"),
+    _rule("crun-source-gone", "mount-source-missing", _MOUNT, rf"(?:stat'ing file|cannot stat) `.*`: {_GONE}", "crun"),
+    _rule(
+        "crun-source-unsearchable",
+        "mount-source-not-searchable",
+        _MOUNT,
+        rf"(?:stat'ing file|cannot stat) `.*`: {_DENIED}",
+        "crun",
+    ),
+    _rule("crun-mount-other", "mount-failed", _MOUNT, r"mount `.*` to [`'].*[`']: ", "crun"),
+    _rule("device-gone", "device-missing", _CREATE, rf"creating device nodes{_CAUSED}.*{_GONE}", "runc"),
+    _rule("device-denied", "device-not-permitted", _CREATE, rf"creating device nodes{_CAUSED}.*{_DENIED}", "runc"),
+    _rule("crun-device", "device-not-permitted", _CREATE, rf"mknod[ :].*{_DENIED}", "crun"),
+)
+
+_PRIVILEGES = (
+    _rule("runc-caps", "capability-unavailable", _CREATE, rf"apply caps: .*{_DENIED}", "runc"),
+    _rule("crun-caps", "capability-unavailable", _CREATE, rf"^capset: {_DENIED}", "crun"),
+    _rule("crun-bounding", "capability-unavailable", _CREATE, rf"prctl drop bounding: {_DENIED}", "crun"),
+    _rule("runc-rlimit", "rlimit-not-permitted", _CREATE, rf"error setting rlimit.*: {_DENIED}", "runc"),
+    _rule("crun-rlimit", "rlimit-not-permitted", _CREATE, rf"setrlimit `\w+`: {_DENIED}", "crun"),
+    _rule("keyring", "keyring-quota", _CREATE, r"(?:keyring|keyctl).*[Dd]isk quota exceeded", "runc, crun"),
+    _rule("seccomp-rule", "seccomp-profile-rejected", _CREATE, r"error adding seccomp (?:filter )?rule", "runc"),
+    _rule("seccomp-load", "seccomp-not-permitted", _CREATE, rf"seccomp.*: {_DENIED}", "runc, crun"),
+    _rule(
+        "sysctl-scope", "sysctl-not-permitted", _CREATE, r'sysctl ".*" is not in a separate kernel namespace', "runc"
+    ),
+    _rule("sysctl-host", "sysctl-not-permitted", _CREATE, r'sysctl ".*" (?:is )?not allowed in (?:the )?host', "runc"),
+    _rule("crun-sysctl", "sysctl-not-permitted", _CREATE, r"sysctl `.*` (?:is not namespaced|requires a new)", "crun"),
+    _rule(
+        "sysctl-write",
+        "sysctl-not-permitted",
+        _CREATE,
+        rf"(?:sysctl|/proc/sys/).*(?:{_DENIED}|read-only)",
+        "runc, crun",
+    ),
+    _rule(
+        "sysctl-invalid", "sysctl-invalid", _CREATE, rf"(?:sysctl|/proc/sys/).*(?:{_GONE}|[Ii]nvalid argument)", "both"
+    ),
+    _rule("oom", "oom-score-not-permitted", _CREATE, rf"oom_score_adj.*: {_DENIED}", "runc, crun"),
+    _rule("map", "userns-map-not-permitted", _CREATE, r"(?:writ\w+ .*[ug]id_map|new[ug]idmap)", "crun"),
+    _rule("namespace", "namespace-not-permitted", _CREATE, rf"(?:unshare|setns|clone)\b.*: {_DENIED}", "runc, crun"),
+    _rule("cgroup", "cgroup-not-permitted", _CREATE, rf"cgroup config\w*(?: for process)?{_CAUSED}.*{_DENIED}", "runc"),
+    _rule("crun-cgroup", "cgroup-not-permitted", _CREATE, r"creating cgroup directory `", "crun"),
+)
+
+_IDENTITIES = (
+    _rule("user", "user-not-found", _CREATE, r"unable to find user ", "the lab, dockerd, podman"),
+    _rule("group", "group-not-found", _CREATE, r"unable to find group ", "the lab, dockerd, podman"),
+    _rule("uid-unmapped", "uid-not-mapped", _CREATE, r"cannot set ?uid to unmapped (?:user|uid)", "runc"),
+    _rule("gid-unmapped", "gid-not-mapped", _CREATE, r"cannot set ?gid to unmapped (?:user|gid|group)", "runc"),
+    _rule("groups-unmapped", "gid-not-mapped", _CREATE, r"setgroups: [Ii]nvalid argument", "runc ≥ 1.1.0, crun"),
+    _rule("stdio-unmapped", "uid-not-mapped", _CREATE, r"setup user: .*chown /dev/std\w+: invalid argument", "runc"),
+    _rule("user-invalid", "gid-not-mapped", _CREATE, r"setup user: invalid argument", "runc ≤ 1.0.3"),
+    _rule("groups-rootless", "setgroups-not-permitted", _CREATE, r"additional groups in a rootless container", "runc"),
+    _rule("groups-denied", "setgroups-not-permitted", _CREATE, rf"setgroups: {_DENIED}", "runc ≥ 1.1.0, crun"),
+    _rule("setresuid", "uid-not-mapped", _CREATE, r"setresuid to .*: Invalid argument", "crun"),
+    _rule("setresgid", "gid-not-mapped", _CREATE, r"setresgid to .*: Invalid argument", "crun"),
+    _rule("setresuid-denied", "user-not-permitted", _CREATE, rf"setres[ug]id to .*: {_DENIED}", "crun"),
+    _rule("stdio-erofs", "stdio-not-permitted", _CREATE, r"setup user: .*read-only file system", "runc ≤ 1.1.0"),
+    _rule("stdio-denied", "stdio-not-permitted", _CREATE, rf"setup user: .*chown .*: {_DENIED}", "runc"),
+    _rule("stdio-fd", "stdio-not-permitted", _CREATE, rf"^fchown fd \d+: {_DENIED}", "runc ≥ 1.1.0, rootless"),
+    _rule("user-denied", "user-not-permitted", _CREATE, rf"setup user: {_DENIED}", "runc"),
+)
+
+_DIRECTORIES = (
+    _rule("runc-chdir", "cwd-not-searchable", _CHDIR, r'chdir to cwd \(".*"\) .*failed: permission denied', "all runc"),
+    _rule("runc-chdir-gone", "cwd-missing", _CHDIR, r'chdir to cwd \(".*"\) .*failed: no such file', "runc exec"),
+    _rule(
+        "runc-chdir-file", "cwd-not-directory", _CHDIR, r'chdir to cwd \(".*"\) .*failed: not a directory', "runc exec"
+    ),
+    _rule("crun-chdir", "cwd-not-searchable", _CHDIR, r"^chdir(?: to)?(?: `.*`)?: Permission denied", "crun"),
+    _rule("crun-chdir-gone", "cwd-missing", _CHDIR, rf"^chdir(?: to)?(?: `.*`)?: {_GONE}", "crun"),
+    _rule("crun-chdir-file", "cwd-not-directory", _CHDIR, r"^chdir(?: to)?(?: `.*`)?: Not a directory", "crun"),
+    _rule("mkdir-file", "cwd-not-directory", _CREATE, r"mkdir /\S*: not a directory", "runc"),
+    _rule("mkdir", "cwd-not-creatable", _CREATE, rf"mkdir /\S*: (?:file exists|read-only file|{_DENIED})", "runc"),
+    _rule("crun-mkdir", "cwd-not-creatable", _CREATE, rf"mkdir `.*`: (?:File exists|{_DENIED})", "crun"),
+    _rule("outside", "cwd-outside-root", _CHDIR, r"current working directory is outside of container", "runc ≥ 1.1.12"),
+    _rule("runsc-cwd", "cwd-not-searchable", _CHDIR, r"initial working directory .*: permission denied", "runsc"),
+    _rule("runsc-cwd-gone", "cwd-missing", _CHDIR, rf"initial working directory .*: {_GONE}", "runsc"),
+    _rule("runsc-cwd-file", "cwd-not-directory", _CHDIR, r"initial working directory .*: not a directory", "runsc"),
+    _rule("youki-chdir", "cwd-not-searchable", _CHDIR, r"failed to chdir.*EACCES", "youki"),
+    _rule("youki-chdir-gone", "cwd-missing", _CHDIR, r"failed to chdir.*ENOENT", "youki"),
+    _rule("youki-chdir-file", "cwd-not-directory", _CHDIR, r"failed to chdir.*ENOTDIR", "youki"),
+)
+
+_EXECUTION = (
+    _rule("nproc", "limit-exhausted", _EXEC, rf"exec.*{_CAUSED}[Rr]esource temporarily unavailable", "all"),
+    _rule("format", "program-format", _EXEC, r"[Ee]xec format error", "all"),
+    _rule("runc-path", "program-not-in-path", _EXEC, r'exec: ".*": executable file not found in \$PATH', "runc"),
+    _rule("runc-exec", "exec-not-permitted", _EXEC, rf'exec: ".*": (?:stat \S+: )?{_DENIED}', "runc"),
+    _rule("runc-directory", "exec-not-permitted", _EXEC, r'exec: ".*": is a directory', "runc"),
+    _rule("runc-eaccess", "exec-not-permitted", _EXEC, rf"eaccess \S+: {_DENIED}", "runc ≥ 1.1.4"),
+    _rule("runc-init-exec", "exec-not-permitted", _EXEC, rf"exec user process caused:? \"?{_DENIED}", "runc ≤ 1.0.3"),
+    _rule("runc-late-exec", "exec-not-permitted", _EXEC, rf"^exec /\S*: {_DENIED}", "runc ≥ 1.1.0"),
+    _rule("crun-open", "exec-not-permitted", _EXEC, rf"^open executable: {_DENIED}", "crun ≤ 1.8.1"),
+    _rule("crun-mode", "exec-not-permitted", _EXEC, r"the path `.*` exists but it is not executable", "crun ≥ 1.21"),
+    _rule("crun-directory", "exec-not-permitted", _EXEC, r"the path `.*` is not a regular file", "crun ≥ 1.21"),
+    _rule("crun-process", "exec-not-permitted", _EXEC, rf"exec container process .*`.*`: {_DENIED}", "crun"),
+    _rule("crun-exec", "exec-not-permitted", _EXEC, rf"^exec: {_DENIED}", "crun exec"),
+    _rule("runc-gone", "program-not-found", _EXEC, rf"exec.*{_CAUSED}{_GONE}", "runc, crun"),
+    _rule("crun-gone", "program-not-found", _EXEC, r"executable file `.*` not found", "crun"),
+)
+
+TEXT_RULES: tuple[TextRule, ...] = (
+    *_ENGINES,
+    *_USAGE,
+    *_CONFIG,
+    *_MOUNTS,
+    *_PRIVILEGES,
+    *_IDENTITIES,
+    *_DIRECTORIES,
+    *_EXECUTION,
+)
+"""In the order in which they are tried."""

@@ -28,7 +28,7 @@ def resolve_user(text: str, passwd: str, group: str) -> ProcessUser:
     accounts = _table(passwd, 4)
     groups = _table(group, 4)
     account = next((row for row in accounts if row[0] == name), None)
-    if account is None and (name.isdigit() or not name):
+    if account is None and (_is_number(name) or not name):
         account = next((row for row in accounts if row[2] == (name or "0")), None)
         uid = int(name or 0)
     elif account is None:
@@ -37,7 +37,7 @@ def resolve_user(text: str, passwd: str, group: str) -> ProcessUser:
         uid = int(account[2])
     if group_name:
         return ProcessUser(uid=uid, gid=_group_id(group_name, groups))
-    gid = int(account[3]) if account else 0
+    gid = int(account[3]) if account and _is_number(account[3]) else 0
     members = () if account is None else tuple(int(row[2]) for row in groups if account[0] in row[3].split(","))
     return ProcessUser(uid=uid, gid=gid, additional_gids=tuple(member for member in members if member != gid))
 
@@ -46,11 +46,15 @@ def _group_id(name: str, groups: list[list[str]]) -> int:
     found = next((row for row in groups if row[0] == name), None)
     if found is not None:
         return int(found[2])
-    if name.isdigit():
+    if _is_number(name):
         return int(name)
     raise UserNotFound(f"unable to find group {name}: no matching entries in group file")
 
 
 def _table(text: str, columns: int) -> list[list[str]]:
     rows = [line.split(":") for line in text.splitlines()]
-    return [row for row in rows if len(row) >= columns and row[2].isdigit()]
+    return [row for row in rows if len(row) >= columns and _is_number(row[2])]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

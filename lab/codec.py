@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,6 +102,23 @@ def decode_toml(text: str, where: str) -> dict[str, Any]:
 
 def decode_scenario(data: Mapping[str, Any], *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name
     """A scenario from the data of its file. Raises :class:`InputError` that lists every fault."""
+    scenario, faults = examine_scenario(data, id=id, where=where)
+    if faults or scenario is None:
+        raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
+    return scenario
+
+
+def examine_scenario(
+    data: Mapping[str, Any],
+    *,
+    id: str,  # noqa: A002  # the field's name
+    where: str,
+) -> tuple[Scenario | None, list[str]]:
+    """A scenario and the faults of its file, each with its path.
+
+    Where there are faults the scenario has stand-ins in their places, so that the caller can look for further faults in
+    the rest of it; ``None`` when too little is left for that.
+    """
     axes = data.get("axes", {})
     document = {
         **{key: value for key, value in data.items() if key != "axes"},
@@ -114,41 +131,72 @@ def decode_scenario(data: Mapping[str, Any], *, id: str, where: str) -> Scenario
     try:
         checked = _ScenarioDocument.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
-        raise InputError(
-            f"{where} is not a valid scenario", details="\n".join(faults + _faults(error, where))
-        ) from None
-    known = {*BUILT_IN_AXES, *LAST_AXES}
-    faults += [
-        f"{where}: axes.{name}: no built-in axis (expected one of {', '.join(sorted(known))}, or a table of fragments)"
-        for name in checked.axes
-        if name not in known
-    ]
-    faults += [
-        f"{where}: axes.{name}: a built-in axis takes a list of values, not a table"
-        for name in checked.own_axes
-        if name in known
-    ]
-    for name, values in {**checked.axes, **checked.own_axes}.items():
-        if not values:
-            faults.append(f"{where}: axes.{name}: expected at least one value")
-        faults += [
-            f"{where}: axes.{name}: value {v!r} stands twice" for v in {v for v in values if list(values).count(v) > 1}
-        ]
-    if faults:
-        raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
-    return Scenario(
+        faults += _faults(error, where)
+        document = _mended(document, error)
+        try:
+            checked = _ScenarioDocument.model_validate_json(json.dumps(document, default=str))
+        except ValidationError:
+            return None, faults
+    faults += [f"{where}: {fault}" for fault in _axis_faults(checked)]
+    scenario = Scenario(
         id=id,
         question=checked.question,
         sources=tuple(checked.sources),
         axes={name: tuple(values) for name, values in checked.axes.items()},
         own_axes=document["own_axes"],
-        base=data.get("settings", {}),
+        base=document.get("settings", {}),
         exclude=tuple(_patterns(rule) for rule in checked.exclude),
         include=tuple(_patterns(rule) for rule in checked.include),
         constraints=tuple(checked.constraint),
         expect=tuple(checked.expect),
         path=where,
     )
+    return scenario, faults
+
+
+_STAND_INS: Mapping[str | int, object] = {
+    "format": SCENARIO_FORMAT,
+    "question": "?",
+    "verdict": "passed",
+    "when": "true",
+    "require": "true",
+    "why": "?",
+}
+
+
+def _mended(document: Mapping[str, Any], error: ValidationError) -> dict[str, Any]:
+    """The document with a stand-in, or nothing, in the place of every fault."""
+    mended: dict[str, Any] = json.loads(json.dumps(document, default=str))
+    for fault in error.errors(include_url=False):
+        parent: Any = mended
+        *way, last = fault["loc"]
+        for part in way:
+            inside = isinstance(parent, list) and isinstance(part, int) and part < len(parent)
+            if not inside and not (isinstance(parent, dict) and isinstance(parent.get(str(part)), dict | list)):
+                last = part
+                break
+            parent = parent[part]
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+            parent |= {last: _STAND_INS[last]} if last in _STAND_INS else {}
+        elif isinstance(parent, list) and isinstance(last, int) and last < len(parent):
+            parent[last] = {} if isinstance(parent[last], dict) else "?"
+    return mended
+
+
+def _axis_faults(checked: _ScenarioDocument) -> Iterator[str]:
+    known = {*BUILT_IN_AXES, *LAST_AXES}
+    for name in checked.axes:
+        if name not in known:
+            yield f"axes.{name}: no built-in axis (expected one of {', '.join(sorted(known))}, or a table of fragments)"
+    for name in checked.own_axes:
+        if name in known:
+            yield f"axes.{name}: a built-in axis takes a list of values, not a table"
+    for name, values in {**checked.axes, **checked.own_axes}.items():
+        if not values:
+            yield f"axes.{name}: expected at least one value"
+        for value in sorted({value for value in values if list(values).count(value) > 1}):
+            yield f"axes.{name}: value {value!r} stands twice"
 
 
 def _patterns(rule: Mapping[str, _Values]) -> dict[str, str | tuple[str, ...]]:

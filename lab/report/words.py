@@ -75,7 +75,11 @@ def show_command(record: Record) -> str:
 
 def again_command(record: Record) -> str:
     """The command that runs one cell again, ready to paste."""
-    return f"permlab run {escape_text(shlex.quote(record.scenario))} --cell {escape_text(shlex.quote(record.cell))}"
+    words = ["permlab", "run", record.scenario]
+    runtime = record.axes.get("runtime")
+    if runtime:
+        words += ["--runtimes", runtime]  # it need not be among the scenario's own
+    return " ".join(escape_text(shlex.quote(word)) for word in (*words, "--cell", record.cell))
 
 
 def counted(number: int, noun: str) -> str:

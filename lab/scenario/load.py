@@ -1,4 +1,4 @@
-"""Finds and loads scenario files: by path, by name under ``./scenarios``, or by name among the shipped ones."""
+"""Finds and loads scenario files: by path, or by name under ``./scenarios``, here, or among the shipped ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from lab.codec import decode_scenario, decode_toml, read_text
+from lab.codec import decode_toml, examine_scenario, read_text
 from lab.errors import InputError
 from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Pattern, Scenario
 from lab.scenario.expression import check_condition
@@ -33,7 +33,7 @@ def find(name: str) -> Path:
         if given.is_file():
             return given
     else:
-        for directory in (Path("scenarios"), shipped_directory()):
+        for directory in (Path("scenarios"), Path(), shipped_directory()):
             candidate = directory / f"{name}.toml"
             if candidate.is_file():
                 return candidate
@@ -52,9 +52,10 @@ def load(path: Path) -> Scenario:
 
 def parse(text: str, *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name
     """The scenario of a file's text; raises :class:`InputError` that lists every fault."""
-    scenario = decode_scenario(decode_toml(text, where), id=id, where=where)
-    faults = [f"{where}: {fault}" for fault in _faults(scenario)]
-    if faults:
+    scenario, faults = examine_scenario(decode_toml(text, where), id=id, where=where)
+    if scenario is not None:
+        faults += [f"{where}: {fault}" for fault in _faults(scenario)]
+    if faults or scenario is None:
         raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
     return scenario
 

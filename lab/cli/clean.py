@@ -12,7 +12,7 @@ from lab.provision.cache import default_cache
 @click.command("clean")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 def command(*, dry_run: bool) -> None:
-    r"""Remove mounts, cgroups, processes and temporary files that killed runs of the lab left.
+    """Remove mounts, cgroups, processes and temporary files that killed runs of the lab left.
 
     Touches only what carries the lab's own label, and nothing of a run that still goes on. Stored runs and
     provisioned runtimes and images stay.

@@ -13,7 +13,7 @@ from lab.provision.runtimes import installed
 
 @click.command("doctor")
 def command() -> None:
-    r"""Tell what this host can run, what not, and what would change that. Changes nothing.
+    """Tell what this host can run, what not, and what would change that. Changes nothing.
 
     \b
     Example:

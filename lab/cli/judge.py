@@ -25,7 +25,7 @@ from lab.store.runs import find, read
 )
 @click.pass_context
 def command(context: click.Context, /, **kwargs: Any) -> None:
-    r"""Judge the observations of a stored run again and show which verdicts change.
+    """Judge the observations of a stored run again and show which verdicts change.
 
     The stored run is never edited. Exit code 1 when a verdict differs from the stored one.
 

@@ -15,7 +15,7 @@ from lab.errors import LabError
 @click.group(context_settings=CONTEXT)
 @click.version_option(metadata.version("permlab"), prog_name="permlab")
 def permlab() -> None:
-    r"""Find which combinations of image, USER, WORKDIR, runtime and identity fail with a permission error.
+    """Find which combinations of image, USER, WORKDIR, runtime and identity fail with a permission error.
 
     Every cell of the answer is a real container, and every verdict comes with its evidence.
 
@@ -37,17 +37,6 @@ for verb in (run.command, plan.command, show.command, judge.command, runs.comman
     permlab.add_command(verb)
 permlab.add_command(doctor.command)
 permlab.add_command(clean.command)
-
-
-def _keep_paragraphs(command: click.Command) -> None:
-    """Docstrings are raw: click's mark of a paragraph to leave as it is, a backspace, stands in them as two characters."""
-    command.help = (command.help or "").replace(r"\b", "\b")
-    if isinstance(command, click.Group):
-        for inner in command.commands.values():
-            _keep_paragraphs(inner)
-
-
-_keep_paragraphs(permlab)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from lab.scenario.expand import axes_of, expand, select
 @click.option("--ids", is_flag=True, help="Print the ids of the cells and nothing else, one a line.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan.")
 def command(**kwargs: Any) -> None:
-    r"""Show what `permlab run` would run: axes, number of cells, and why other combinations are left out.
+    """Show what `permlab run` would run: axes, number of cells, and why other combinations are left out.
 
     \b
     Examples:

@@ -65,7 +65,7 @@ SUFFIXES = {"markdown": "md", "json": "json"}
 )
 @click.pass_context
 def command(context: click.Context, /, **kwargs: Any) -> None:
-    r"""Run every cell of SCENARIOS in a real container and print the comparison matrix.
+    """Run every cell of SCENARIOS in a real container and print the comparison matrix.
 
     A scenario is named (`permlab scenarios` lists the shipped ones) or given as a .toml file. What is missing
     (runtimes, images, the probe) is provisioned into the lab's own cache first; nothing is installed on the host.

@@ -13,7 +13,7 @@ from lab.store.runs import read, stored
 
 @click.command("runs")
 def command() -> None:
-    r"""List the stored runs, oldest first.
+    """List the stored runs, oldest first.
 
     \b
     Example:

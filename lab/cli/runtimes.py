@@ -27,7 +27,7 @@ def group() -> None:
 @group.command("list")
 @click.option("--all", "everything", is_flag=True, help="Also what the catalogue knows and the cache lacks.")
 def list_command(*, everything: bool) -> None:
-    r"""List runtimes, with origin and sha256.
+    """List runtimes, with origin and sha256.
 
     \b
     Example:
@@ -57,7 +57,7 @@ def list_command(*, everything: bool) -> None:
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Builds at once (default: what memory allows).")
 @click.pass_context
 def pull_command(context: click.Context, names: tuple[str, ...], *, provider: str | None, jobs: int | None) -> None:
-    r"""Make runtimes ready: NAMES as in scenarios (default, runc@all, runc@1.0.0-rc93, 'runc>=1.1,<1.2').
+    """Make runtimes ready: NAMES as in scenarios (default, runc@all, runc@1.0.0-rc93, 'runc>=1.1,<1.2').
 
     \b
     Examples:
@@ -92,7 +92,7 @@ def pull(names: tuple[str, ...], *, provider: str | None, jobs: int | None) -> i
 @click.argument("names", nargs=-1)
 @click.pass_context
 def verify_command(context: click.Context, names: tuple[str, ...]) -> None:
-    r"""Read runtimes again and compare them with what was recorded (all of the cache when none is named).
+    """Read runtimes again and compare them with what was recorded (all of the cache when none is named).
 
     \b
     Example:
@@ -113,7 +113,7 @@ def verify_command(context: click.Context, names: tuple[str, ...]) -> None:
 @click.argument("name")
 @click.argument("binary", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def add_command(name: str, binary: Path) -> None:
-    r"""Take a binary of yours as a runtime, under NAME (runc@1.2.3+mine).
+    """Take a binary of yours as a runtime, under NAME (runc@1.2.3+mine).
 
     \b
     Example:

@@ -13,7 +13,7 @@ from lab.scenario.load import load, shipped_directory
 @click.command("scenarios")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of scenario files instead.")
 def command(*, schema: bool) -> None:
-    r"""List the shipped scenarios and the question that each answers.
+    """List the shipped scenarios and the question that each answers.
 
     \b
     Examples:

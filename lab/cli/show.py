@@ -17,7 +17,7 @@ MOST = 10
 @click.argument("cell")
 @click.option("--run", "run_word", default="last", show_default=True, metavar="RUN", help="A stored run's id, or last.")
 def command(**kwargs: str) -> None:
-    r"""Print one record: config, command to paste, texts, facts, verdict and why.
+    """Print one record: config, command to paste, texts, facts, verdict and why.
 
     CELL is a cell's id, a part of it, or a glob.
 

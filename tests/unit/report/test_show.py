@@ -27,7 +27,10 @@ def with_output(output: bytes) -> Record:
 def test_the_command_to_paste_names_exactly_this_cell() -> None:
     record = report_runs.record(AXES, Passed())
     line = shown(record).split("run it again\n")[1].splitlines()[0]
-    assert shlex.split(line) == ["permlab", "run", "chdir-cwd", "--cell", record.cell]
+    assert shlex.split(line) == [
+        *("permlab", "run", "chdir-cwd", "--runtimes", AXES["runtime"]),
+        *("--cell", record.cell),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -90,27 +90,45 @@ class RunWriter:
 
 
 def create(directory: Path, header: RunHeader) -> RunWriter:
-    """Start a new run."""
-    path = directory / f"{header.id}{SUFFIX}"
+    """Start a new run. Its file appears with the header in it: a kill before that leaves no run."""
+    path, part = directory / f"{header.id}{SUFFIX}", directory / f".{header.id}.part"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise StoreError(
-            "the run cannot be stored", details=str(error), resolution="set PERMLAB_RUNS to a directory of yours"
-        ) from error
-    _lock(fd, path)
+        raise _not_stored(error) from error
     writer = RunWriter(path=path, fd=fd)
-    writer._line(encode_header(header))  # noqa: SLF001  # the same module
+    try:
+        _lock(fd, path)
+        writer._line(encode_header(header))  # noqa: SLF001  # the same module
+        os.link(part, path)
+    except OSError as error:
+        writer.close()
+        raise _not_stored(error) from error
+    except BaseException:
+        writer.close()
+        raise
+    finally:
+        part.unlink()
     return writer
+
+
+def _not_stored(error: OSError) -> StoreError:
+    return StoreError(
+        "the run cannot be stored", details=str(error), resolution="set PERMLAB_RUNS to a directory of yours"
+    )
 
 
 def reopen(path: Path) -> RunWriter:
     """Open a stored run to append to it; a line that a kill cut off is removed first."""
     fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-    _lock(fd, path)
-    data = path.read_bytes()
-    os.ftruncate(fd, data.rfind(b"\n") + 1)
+    try:
+        _lock(fd, path)
+        data = path.read_bytes()
+        os.ftruncate(fd, data.rfind(b"\n") + 1)
+    except BaseException:
+        os.close(fd)
+        raise
     known = {
         f"{kind}:{value['digest']}"
         for kind, value in (next(iter(json.loads(line).items())) for line in data.splitlines()[1:] if _side(line))
@@ -126,7 +144,6 @@ def _lock(fd: int, path: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(fd)
         raise StoreError(
             f"the run {path.stem} is being written by another permlab", resolution="wait for it, or stop it first"
         ) from None
@@ -151,10 +168,13 @@ def read(path: Path) -> Run:
             records.append(decode_record(line, where=where))
             continue
         kind, value = next(iter(_data(line, where).items()))
-        if kind == "finished":
-            finished = value
-        elif kind in sides:
-            sides[kind][value["digest"]] = value["facts"]
+        match value:
+            case str() if kind == "finished":
+                finished = value
+            case {"digest": str(digest), "facts": facts} if kind in sides:
+                sides[kind][digest] = facts
+            case _:
+                raise StoreError(f"{where}: a line is damaged", details=f"{kind!r:.60} is nothing that a run holds so")
     return Run(
         header=header,
         records=tuple(records),
@@ -166,7 +186,8 @@ def read(path: Path) -> Run:
 
 
 def _check_format(line: bytes, path: Path) -> None:
-    number = _data(line, str(path)).get("header", {}).get("format")
+    head = _data(line, str(path)).get("header")
+    number = head.get("format") if isinstance(head, dict) else None
     if isinstance(number, int) and number > FORMAT:
         raise StoreError(
             f"{path} was written by a newer permlab",

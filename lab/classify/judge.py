@@ -21,6 +21,7 @@ from lab.model.settings import Check
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Verdict
 
 _SIGNAL_BASE = 128
+_LAST_SIGNAL = 64
 
 
 def judge(observation: Observation, *, tolerate: tuple[str, ...] = (), checks: tuple[Check, ...] = ()) -> Verdict:
@@ -99,6 +100,6 @@ def _ended_badly(observation: Observation, facts: Sequence[Fact]) -> Finding | N
     program = not facts or facts[-1].get("op") == "exec"
     if program and (found := judge_program(shown(text))):
         return found
-    if code < 0 or code > _SIGNAL_BASE:
+    if code < 0 or _SIGNAL_BASE < code <= _SIGNAL_BASE + _LAST_SIGNAL:
         return Finding("killed", Phase.PROCESS, f"ended by signal {-code if code < 0 else code - _SIGNAL_BASE}")
     return Finding("unrecognised", Phase.PROCESS, tail(text) or f"the process ended with exit code {code}, and no text")

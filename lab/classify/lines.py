@@ -17,9 +17,12 @@ _LOGRUS = re.compile(r'^time="?[^"]*"? level=(?P<level>\w+) msg=(?:"(?P<quoted>(
 _STAMPED = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z:?\s+(?P<rest>.*)")
 _OWN = re.compile(
     r"^(?:(?:standard|setns)_init_linux\.go:\d+: |\w+_linux\.go:\d+: |exec /\S*: [a-z]|exec: [A-Z]"
-    r"|exec container process )"
+    r"|exec (?:container process |`)|ERROR (?:libcontainer|libcgroups|youki)\b"
+    r"|(?:running|creating|starting) container: |executing processes for container: )"
 )
-_PREFIX = re.compile(r"^(?:docker: |Error: |ERRO\[\d+\] |ERROR |DEBUG |crun: |runc: |youki: )+")
+_PREFIX = re.compile(
+    r"^(?:docker: |Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|crun: |runc: |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
+)
 _QUOTES = re.compile(r'\\+(["`\'])')
 _QUIET = {"trace", "debug", "info", "warning", "warn"}
 

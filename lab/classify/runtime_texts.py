@@ -132,7 +132,7 @@ _MOUNTS = (
     _rule("crun-mount-other", "mount-failed", _MOUNT, r"mount `.*` to [`'].*[`']: ", "crun"),
     _rule("device-gone", "device-missing", _CREATE, rf"creating device nodes{_CAUSED}.*{_GONE}", "runc"),
     _rule("device-denied", "device-not-permitted", _CREATE, rf"creating device nodes{_CAUSED}.*{_DENIED}", "runc"),
-    _rule("crun-device", "device-not-permitted", _CREATE, rf"mknod[ :].*{_DENIED}", "crun"),
+    _rule("crun-device", "device-not-permitted", _CREATE, rf"mknod(?:at)?[ :].*{_DENIED}", "crun"),
 )
 
 _PRIVILEGES = (
@@ -201,6 +201,20 @@ _DIRECTORIES = (
     _rule("runsc-cwd", "cwd-not-searchable", _CHDIR, r"initial working directory .*: permission denied", "runsc"),
     _rule("runsc-cwd-gone", "cwd-missing", _CHDIR, rf"initial working directory .*: {_GONE}", "runsc"),
     _rule("runsc-cwd-file", "cwd-not-directory", _CHDIR, r"initial working directory .*: not a directory", "runsc"),
+    _rule(
+        "runsc-mkdir-file",
+        "cwd-not-directory",
+        _CREATE,
+        r"create process working directory .*: not a directory",
+        "runsc",
+    ),
+    _rule(
+        "runsc-mkdir",
+        "cwd-not-creatable",
+        _CREATE,
+        rf"create process working directory .*: (?:file exists|read-only file|{_DENIED})",
+        "runsc",
+    ),
     _rule("youki-chdir", "cwd-not-searchable", _CHDIR, r"failed to chdir.*EACCES", "youki"),
     _rule("youki-chdir-gone", "cwd-missing", _CHDIR, r"failed to chdir.*ENOENT", "youki"),
     _rule("youki-chdir-file", "cwd-not-directory", _CHDIR, r"failed to chdir.*ENOTDIR", "youki"),
@@ -218,8 +232,10 @@ _EXECUTION = (
     _rule("crun-open", "exec-not-permitted", _EXEC, rf"^open executable: {_DENIED}", "crun ≤ 1.8.1"),
     _rule("crun-mode", "exec-not-permitted", _EXEC, r"the path `.*` exists but it is not executable", "crun ≥ 1.21"),
     _rule("crun-directory", "exec-not-permitted", _EXEC, r"the path `.*` is not a regular file", "crun ≥ 1.21"),
-    _rule("crun-process", "exec-not-permitted", _EXEC, rf"exec container process .*`.*`: {_DENIED}", "crun"),
+    _rule("crun-process", "exec-not-permitted", _EXEC, rf"exec (?:container process )?.*`.*`: {_DENIED}", "crun"),
     _rule("crun-exec", "exec-not-permitted", _EXEC, rf"^exec: {_DENIED}", "crun exec"),
+    _rule("runsc-load", "exec-not-permitted", _EXEC, rf"failed to load .*: {_DENIED}", "runsc"),
+    _rule("youki-mode", "exec-not-permitted", _EXEC, r"does not have correct permissions", "youki"),
     _rule("runc-gone", "program-not-found", _EXEC, rf"exec.*{_CAUSED}{_GONE}", "runc, crun"),
     _rule("crun-gone", "program-not-found", _EXEC, r"executable file `.*` not found", "crun"),
 )

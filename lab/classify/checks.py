@@ -146,5 +146,5 @@ def _evidence(check: Check, found: object) -> str:
 
 def _spelled(value: object, *, octal: bool) -> str:
     if octal and isinstance(value, int):
-        return f"{value:#06o}".replace("0o", "0")
+        return f"{value:04o}"
     return escape(value) if isinstance(value, str) else repr(value)

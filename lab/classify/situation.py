@@ -73,14 +73,15 @@ class Situation:
     def _identity(self, name: str, otherwise: str) -> int | None:
         """Where setfsuid answers -1 (gVisor has none) the effective id decides."""
         value = self.latest(name)
-        value = self.latest(otherwise) if value in {None, _EVERY_ID} else value
+        value = self.latest(otherwise) if value is None or value == _EVERY_ID else value
         return value if isinstance(value, int) else None
 
     def has(self, capability: str) -> bool | None:
         """Whether the effective set holds a capability; ``None`` when it was not told."""
         caps = self.latest("caps")
         effective = caps.get("effective") if isinstance(caps, Mapping) else None
-        return bool(int(effective, 16) >> CAPABILITIES[capability] & 1) if isinstance(effective, str) else None
+        held = _number(effective, 16)
+        return None if held is None else bool(held >> CAPABILITIES[capability] & 1)
 
     @property
     def filtered(self) -> bool:
@@ -126,10 +127,17 @@ def _after(fact: Fact, number: object) -> bool:
 
 
 def _owner(path: str, fact: Fact) -> Owner | None:
-    uid, gid, mode = fact.get("uid"), fact.get("gid"), fact.get("mode")
-    if isinstance(uid, int) and isinstance(gid, int) and isinstance(mode, str):
-        return Owner(path, uid, gid, int(mode, 8))
+    uid, gid, mode = fact.get("uid"), fact.get("gid"), _number(fact.get("mode"), 8)
+    if isinstance(uid, int) and isinstance(gid, int) and mode is not None:
+        return Owner(path, uid, gid, mode)
     return None
+
+
+def _number(text: object, base: int) -> int | None:
+    try:
+        return int(text, base) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
 def _list(value: object) -> list[object]:

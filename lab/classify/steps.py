@@ -60,8 +60,8 @@ def _write(seen: Situation) -> str:
         return "write-denied-caps"
     if owner is None:
         return "write-denied"
-    if owner.uid == seen.uid and not owner.mode & _OWNER_WRITE:
-        return "write-denied-owner"
+    if owner.uid == seen.uid:
+        return "write-denied" if owner.mode & _OWNER_WRITE else "write-denied-owner"
     member, writable = owner.gid in seen.groups, bool(owner.mode & _GROUP_WRITE)
     return "write-denied-group" if member is not writable else "write-denied-owner"
 

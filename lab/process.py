@@ -160,14 +160,22 @@ def spawn(
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) -> None:
-    """Ask the group of a process that this module started to stop; kill it when it has not after ``grace`` seconds."""
-    if process.poll() is not None:
+    """Ask the group of a process that this module started to stop; kill what has not after ``grace`` seconds.
+
+    Nothing is sent once the process has been waited for: its number could be another group's by then.
+    """
+    if process.returncode is not None:
         return
-    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        if _wait(process, time.monotonic() + patience):
-            return
+    _signal_group(process.pid, signal.SIGTERM)
+    if not _wait(process, time.monotonic() + grace):
+        _signal_group(process.pid, signal.SIGKILL)
+        _wait(process, time.monotonic() + grace)
+    _signal_group(process.pid, signal.SIGKILL)  # those of the group that outlived their leader
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
 
 
 def _wait(process: subprocess.Popen[bytes], until: float) -> bool:

@@ -1,6 +1,6 @@
 """Records error texts of real runtimes as the classifier's corpus: ``python tests/record.py`` (as root).
 
-Runs the cells of ``tests/recorded/cells.toml`` over the runtimes in the cache (``PERMLAB_CACHE``) and writes one file for
+Runs the cells of ``tests/recorded/cells.toml`` over the runtimes in the cache (``PERMLAB_CACHE``). Writes one file for
 each cell that failed anywhere, ``tests/recorded/<cell>.json``, and ``tests/recorded/runtimes.json`` with what is known
 of each binary. Runtimes that said the same, apart from times, process ids and temporary paths, share one entry, whose
 bytes are those of the first one (the cache's own path stands as ``$PERMLAB_CACHE``). Prints where the classifier makes
@@ -121,7 +121,7 @@ def normalised(text: bytes) -> bytes:
 
 def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, seen: Observation) -> dict[str, Any] | None:
     call = failing_call(seen)
-    if call is None or isinstance(judge(seen), Errored):
+    if call is None or not call.stderr or isinstance(judge(seen), Errored):
         return None  # no runtime spoke, or it spoke of the lab's own fault
     cause, phase = cell.stated(str(runtime.name))
     stderr = call.stderr.replace(str(cache.root).encode(), b"$PERMLAB_CACHE")
@@ -207,7 +207,9 @@ def main() -> int:
     finally:
         engine.close()
     if not arguments.dry_run:
-        _write(PLACE / "runtimes.json", {str(r.name): _known(r) for r in runtimes})
+        path = PLACE / "runtimes.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        _write(path, known | {str(r.name): _known(r) for r in runtimes})
     return 1 if disagreements else 0
 
 

@@ -13,6 +13,12 @@ from lab.model.verdict import Phase
 
 _DENIED = r"(?:[Pp]ermission denied|[Oo]peration not permitted)"
 _GONE = r"[Nn]o such file or directory"
+_EXECUTED = (
+    r'(?:^exec user process caused:? "?|^exec /\S*: |exec: ".*": (?:stat \S+: )?'
+    r"|exec (?:container process )?.*`.*`: |^exec: )"
+)
+"""How runc and crun begin what execve(2) said."""
+
 _CAUSED = r'(?:: | caused:? "?)'
 """What stands between a text and the error below it: runc before rc91 quotes the latter."""
 
@@ -41,6 +47,7 @@ LAB_FAULTS: tuple[TextRule, ...] = (
     _rule("setpriv", "", _ADMISSION, r"^setpriv: .*", "the program that takes the caller's capabilities"),
     _rule("hybrid", "", _ADMISSION, r"cgroups in hybrid mode not supported.*", "crun on a hybrid cgroup tree"),
     _rule("cgroup v1", "", _ADMISSION, r"(?:cgroups? v1 .*not supported|unsupported cgroup setup).*", "youki"),
+    _rule("newuidmap", "", _ADMISSION, r'exec: "newuidmap": executable file not found', "runsc: a missing tool"),
     _rule("platform", "", _ADMISSION, r"unknown platform: .*", "runsc"),
     _rule("disk full", "", _ADMISSION, r"[Nn]o space left on device.*", "a full disk"),
 )
@@ -60,11 +67,81 @@ _ENGINES = (
     _rule("docker-flag", "usage-error", _ADMISSION, r"^unknown flag: --", "docker, podman"),
 )
 
+_YOUKI = (
+    _rule("youki-chdir", "cwd-not-searchable", _CHDIR, r"failed to chdir e=EACCES", "youki"),
+    _rule("youki-chdir-gone", "cwd-missing", _CHDIR, r"failed to chdir e=ENOENT", "youki"),
+    _rule("youki-chdir-file", "cwd-not-directory", _CHDIR, r"failed to chdir e=ENOTDIR", "youki"),
+    _rule("youki-path", "program-not-in-path", _EXEC, r"executable '.*' not found in \$PATH", "youki"),
+    _rule("youki-mode", "exec-not-permitted", _EXEC, r"does not have correct permissions", "youki"),
+    _rule("youki-exec", "exec-not-permitted", _EXEC, r"failed to execvp err=(?:EACCES|EPERM)", "youki"),
+    _rule("youki-exec-gone", "program-not-found", _EXEC, r"failed to execvp err=ENOENT", "youki"),
+    _rule("youki-uid", "uid-not-mapped", _CREATE, r"saved set uid err=EINVAL", "youki"),
+    _rule("youki-gid", "gid-not-mapped", _CREATE, r"saved set gid err=EINVAL", "youki"),
+    _rule("youki-user", "user-not-permitted", _CREATE, r"saved set [ug]id err=EPERM", "youki"),
+    _rule("youki-group", "gid-not-mapped", _CREATE, r"supplementary group needs to be mapped", "youki"),
+    _rule("youki-groups", "setgroups-not-permitted", _CREATE, r"unprivileged user can't set supplementary", "youki"),
+    _rule("youki-maps", "userns-without-mappings", _CREATE, r"user namespace requires valid [ug]id mappings", "youki"),
+    _rule("youki-cgroup", "cgroup-not-permitted", _CREATE, r"failed to (?:add task to|apply) cgroup .*Denied", "youki"),
+    _rule("youki-caps", "capability-unavailable", _CREATE, rf"SetCaps\(.* failure: {_DENIED}", "youki"),
+    _rule("youki-rlimit", "rlimit-not-permitted", _CREATE, r"failed to set rlimit err=Nix\(EPERM\)", "youki"),
+    _rule("youki-action", "config-rejected", _CREATE, r"unknown variant `SCMP_", "youki"),
+    _rule("youki-version", "config-rejected", _CREATE, r"runtime spec has incompatible version", "youki"),
+    _rule("youki-hook", "hook-failed", _CREATE, r"hook command exited with non-zero", "youki"),
+    _rule("youki-apparmor", "lsm-unavailable", _CREATE, r"failed to check if apparmor is enabled", "youki"),
+    _rule("youki-rootfs", "rootfs-missing", _CREATE, r"failed to canonicalize rootfs", "youki"),
+    _rule("youki-namespace", "namespace-missing", _CREATE, r"failed to open namespace file err=ENOENT", "youki"),
+    _rule("youki-source-gone", "mount-source-missing", _MOUNT, rf'failed to canonicalize ".*": {_GONE}', "youki"),
+    _rule(
+        "youki-source-unsearchable",
+        "mount-source-not-searchable",
+        _MOUNT,
+        rf'failed to canonicalize ".*": {_DENIED}',
+        "youki",
+    ),
+    _rule("youki-mount", "mount-not-permitted", _MOUNT, r"prepare rootfs err=Mount\(.*(?:EPERM|EACCES)", "youki"),
+    _rule("youki-mount-option", "mount-option-invalid", _MOUNT, r"prepare rootfs err=Mount\(.*EINVAL", "youki"),
+    _rule("youki-mount-erofs", "erofs", _MOUNT, r"prepare rootfs err=Mount\(.*ReadOnlyFilesystem", "youki"),
+    _rule("youki-mount-other", "mount-failed", _MOUNT, r"prepare rootfs err=Mount\(", "youki"),
+    _rule("youki-idmap", "mount-not-permitted", _MOUNT, r"idmapped mounts are not supported in rootless", "youki"),
+    _rule("youki-mount-id", "mount-option-invalid", _MOUNT, r"mount options require mapping valid [ug]id", "youki"),
+    _rule("youki-mknod", "device-not-permitted", _CREATE, r"failed to mknod device err=Nix\(EPERM\)", "youki"),
+    _rule("youki-device", "device-missing", _CREATE, r"failed to mount bind dev err=Nix\(ENOENT\)", "youki"),
+)
+
+_RUNSC = (
+    _rule("runsc-cwd", "cwd-not-searchable", _CHDIR, r"initial working directory .*: permission denied", "runsc"),
+    _rule("runsc-cwd-gone", "cwd-missing", _CHDIR, rf"initial working directory .*: {_GONE}", "runsc exec"),
+    _rule("runsc-mkdir-file", "cwd-not-directory", _CREATE, r"create process working directory .*: not a dir", "runsc"),
+    _rule(
+        "runsc-mkdir",
+        "cwd-not-creatable",
+        _CREATE,
+        rf"create process working directory .*: (?:file exists|read-only file|{_DENIED})",
+        "runsc",
+    ),
+    _rule("runsc-path", "program-not-in-path", _EXEC, rf'finding executable ".*" in PATH .*: {_GONE}', "runsc"),
+    _rule("runsc-path-denied", "exec-not-permitted", _EXEC, rf'finding executable ".*" in PATH .*: {_DENIED}', "runsc"),
+    _rule("runsc-load", "exec-not-permitted", _EXEC, rf"failed to load .*: {_DENIED}", "runsc"),
+    _rule("runsc-load-gone", "program-not-found", _EXEC, rf"failed to load .*: {_GONE}", "runsc"),
+    _rule("runsc-format", "program-format", _EXEC, r"failed to load .*: exec format error", "runsc"),
+    _rule("runsc-nproc", "limit-exhausted", _EXEC, r"creating process: try again", "runsc"),
+    _rule("runsc-nobody", "user-not-permitted", _CREATE, r"can't run sandbox process as user nobody", "runsc 2022"),
+    _rule(
+        "runsc-network", "namespace-not-permitted", _CREATE, rf"error setting namespace of type .*: {_DENIED}", "runsc"
+    ),
+    _rule("runsc-selinux", "lsm-unavailable", _CREATE, r"SELinux is not supported: ", "runsc"),
+    _rule("runsc-source", "mount-source-missing", _MOUNT, rf'failed to stat mount ".*: {_GONE}', "runsc"),
+    _rule("runsc-args", "config-rejected", _CREATE, r"Spec\.Process\.Arg must be defined", "runsc"),
+    _rule("runsc-relative", "config-rejected", _CREATE, r'cwd ".*" must be an absolute path', "runsc"),
+    _rule("runsc-option", "mount-option-invalid", _MOUNT, r"unknown mount option ", "runsc 2022"),
+    _rule("runsc-hook", "hook-failed", _CREATE, r'failure executing hook "', "runsc"),
+)
+
 _USAGE = (
     _rule("runc-flag", "usage-error", _ADMISSION, r"flag provided but not defined: -", "runc, runsc"),
     _rule("crun-flag", "usage-error", _ADMISSION, r"unrecognized option '", "crun"),
     _rule("youki-flag", "usage-error", _ADMISSION, r"^(?:error: )?unexpected argument '", "youki"),
-    _rule("runc-terminal", "usage-error", _ADMISSION, r"cannot allocate tty if runc will detach", "runc"),
+    _rule("runc-terminal", "usage-error", _ADMISSION, r"cannot allocate tty if \w+ will detach", "runc, youki"),
     _rule("crun-terminal", "usage-error", _ADMISSION, r"use --console-socket with create", "crun"),
 )
 
@@ -81,7 +158,7 @@ _CONFIG = (
     _rule("runc-rootfs", "rootfs-missing", _CREATE, r"rootfs \(.*\) does not exist", "runc ≤ 1.0.3"),
     _rule("runc-rootfs-stat", "rootfs-missing", _CREATE, rf"invalid rootfs: stat .*: {_GONE}", "runc ≥ 1.1.0"),
     _rule("crun-rootfs", "rootfs-missing", _CREATE, rf"make `.*` private: {_GONE}", "crun ≤ 1.8.1"),
-    _rule("apparmor", "lsm-unavailable", _CREATE, r"appl(?:y|ying) apparmor profile: ", "runc"),
+    _rule("apparmor", "lsm-unavailable", _CREATE, r"apply apparmor profile", "runc"),
     _rule("crun-apparmor", "lsm-unavailable", _CREATE, r"AppArmor (?:is )?not initialized correctly", "crun"),
     _rule("selinux", "lsm-unavailable", _CREATE, r"selinux is disabled or not supported", "runc"),
     _rule("crun-selinux", "lsm-unavailable", _CREATE, r"write to `/proc/self/attr/keycreate`: ", "crun ≥ 1.8.1"),
@@ -145,7 +222,11 @@ _PRIVILEGES = (
     _rule("seccomp-rule", "seccomp-profile-rejected", _CREATE, r"error adding seccomp (?:filter )?rule", "runc"),
     _rule("seccomp-load", "seccomp-not-permitted", _CREATE, rf"seccomp.*: {_DENIED}", "runc, crun"),
     _rule(
-        "sysctl-scope", "sysctl-not-permitted", _CREATE, r'sysctl ".*" is not in a separate kernel namespace', "runc"
+        "sysctl-scope",
+        "sysctl-not-permitted",
+        _CREATE,
+        r'sysctl "?.*"? is not in a separate kernel namespace',
+        "runc, youki",
     ),
     _rule("sysctl-host", "sysctl-not-permitted", _CREATE, r'sysctl ".*" (?:is )?not allowed in (?:the )?host', "runc"),
     _rule("crun-sysctl", "sysctl-not-permitted", _CREATE, r"sysctl `.*` (?:is not namespaced|requires a new)", "crun"),
@@ -180,7 +261,6 @@ _IDENTITIES = (
     _rule("setresgid", "gid-not-mapped", _CREATE, r"setresgid to .*: Invalid argument", "crun"),
     _rule("setresuid-denied", "user-not-permitted", _CREATE, rf"setres[ug]id to .*: {_DENIED}", "crun"),
     _rule("stdio-erofs", "stdio-not-permitted", _CREATE, r"setup user: .*read-only file system", "runc ≤ 1.1.0"),
-    _rule("stdio-denied", "stdio-not-permitted", _CREATE, rf"setup user: .*chown .*: {_DENIED}", "runc"),
     _rule("stdio-fd", "stdio-not-permitted", _CREATE, rf"^fchown fd \d+: {_DENIED}", "runc ≥ 1.1.0, rootless"),
     _rule("user-denied", "user-not-permitted", _CREATE, rf"setup user: {_DENIED}", "runc"),
 )
@@ -198,50 +278,26 @@ _DIRECTORIES = (
     _rule("mkdir", "cwd-not-creatable", _CREATE, rf"mkdir /\S*: (?:file exists|read-only file|{_DENIED})", "runc"),
     _rule("crun-mkdir", "cwd-not-creatable", _CREATE, rf"mkdir `.*`: (?:File exists|{_DENIED})", "crun"),
     _rule("outside", "cwd-outside-root", _CHDIR, r"current working directory is outside of container", "runc ≥ 1.1.12"),
-    _rule("runsc-cwd", "cwd-not-searchable", _CHDIR, r"initial working directory .*: permission denied", "runsc"),
-    _rule("runsc-cwd-gone", "cwd-missing", _CHDIR, rf"initial working directory .*: {_GONE}", "runsc"),
-    _rule("runsc-cwd-file", "cwd-not-directory", _CHDIR, r"initial working directory .*: not a directory", "runsc"),
-    _rule(
-        "runsc-mkdir-file",
-        "cwd-not-directory",
-        _CREATE,
-        r"create process working directory .*: not a directory",
-        "runsc",
-    ),
-    _rule(
-        "runsc-mkdir",
-        "cwd-not-creatable",
-        _CREATE,
-        rf"create process working directory .*: (?:file exists|read-only file|{_DENIED})",
-        "runsc",
-    ),
-    _rule("youki-chdir", "cwd-not-searchable", _CHDIR, r"failed to chdir.*EACCES", "youki"),
-    _rule("youki-chdir-gone", "cwd-missing", _CHDIR, r"failed to chdir.*ENOENT", "youki"),
-    _rule("youki-chdir-file", "cwd-not-directory", _CHDIR, r"failed to chdir.*ENOTDIR", "youki"),
 )
 
 _EXECUTION = (
-    _rule("nproc", "limit-exhausted", _EXEC, rf"exec.*{_CAUSED}[Rr]esource temporarily unavailable", "all"),
-    _rule("format", "program-format", _EXEC, r"[Ee]xec format error", "all"),
+    _rule("nproc", "limit-exhausted", _EXEC, rf"{_EXECUTED}[Rr]esource temporarily unavailable", "runc, crun"),
+    _rule("format", "program-format", _EXEC, rf"{_EXECUTED}[Ee]xec format error", "runc, crun"),
     _rule("runc-path", "program-not-in-path", _EXEC, r'exec: ".*": executable file not found in \$PATH', "runc"),
-    _rule("runc-exec", "exec-not-permitted", _EXEC, rf'exec: ".*": (?:stat \S+: )?{_DENIED}', "runc"),
     _rule("runc-directory", "exec-not-permitted", _EXEC, r'exec: ".*": is a directory', "runc"),
     _rule("runc-eaccess", "exec-not-permitted", _EXEC, rf"eaccess \S+: {_DENIED}", "runc ≥ 1.1.4"),
-    _rule("runc-init-exec", "exec-not-permitted", _EXEC, rf"exec user process caused:? \"?{_DENIED}", "runc ≤ 1.0.3"),
-    _rule("runc-late-exec", "exec-not-permitted", _EXEC, rf"^exec /\S*: {_DENIED}", "runc ≥ 1.1.0"),
+    _rule("exec-denied", "exec-not-permitted", _EXEC, rf"{_EXECUTED}{_DENIED}", "runc, crun"),
     _rule("crun-open", "exec-not-permitted", _EXEC, rf"^open executable: {_DENIED}", "crun ≤ 1.8.1"),
     _rule("crun-mode", "exec-not-permitted", _EXEC, r"the path `.*` exists but it is not executable", "crun ≥ 1.21"),
     _rule("crun-directory", "exec-not-permitted", _EXEC, r"the path `.*` is not a regular file", "crun ≥ 1.21"),
-    _rule("crun-process", "exec-not-permitted", _EXEC, rf"exec (?:container process )?.*`.*`: {_DENIED}", "crun"),
-    _rule("crun-exec", "exec-not-permitted", _EXEC, rf"^exec: {_DENIED}", "crun exec"),
-    _rule("runsc-load", "exec-not-permitted", _EXEC, rf"failed to load .*: {_DENIED}", "runsc"),
-    _rule("youki-mode", "exec-not-permitted", _EXEC, r"does not have correct permissions", "youki"),
-    _rule("runc-gone", "program-not-found", _EXEC, rf"exec.*{_CAUSED}{_GONE}", "runc, crun"),
+    _rule("exec-gone", "program-not-found", _EXEC, rf"{_EXECUTED}{_GONE}", "runc, crun"),
     _rule("crun-gone", "program-not-found", _EXEC, r"executable file `.*` not found", "crun"),
 )
 
 TEXT_RULES: tuple[TextRule, ...] = (
     *_ENGINES,
+    *_YOUKI,
+    *_RUNSC,
     *_USAGE,
     *_CONFIG,
     *_MOUNTS,

@@ -17,7 +17,7 @@ _ENGINE_TAIL = re.compile(r"(?:: (?:unknown|OCI permission denied|OCI runtime er
 _WRAPPERS = re.compile(
     r'^(?:"|: |runc \w+ failed: |exec failed: |unable to start container process: |error during container init: '
     r"|\w+_linux\.go:\d+: |starting container process caused:? |container init caused:? "
-    r"|(?:running|creating|starting) (?:root )?container: |starting sandbox: |creating process: "
+    r"|(?:running|creating|starting) (?:root )?container: |starting sandbox: "
     r"|OCI runtime (?:create|exec|error) ?(?:failed)?: |Error response from daemon: |failed to create shim task: )+"
 )
 

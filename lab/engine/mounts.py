@@ -6,6 +6,7 @@ Called through libc directly: starting mount(8) for each cell would cost more th
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from pathlib import Path
@@ -69,13 +70,39 @@ def overlay(lower: tuple[Path, ...], upper: Path, work: Path, target: Path) -> N
     mount("overlay", target, "overlay", 0, f"lowerdir={stack},upperdir={upper},workdir={work},xino=off")
 
 
-def private_namespace() -> None:
+def private_namespace(view: Path) -> int | None:
     """Give this process a mount namespace of its own, from which nothing reaches the host's.
 
-    Raises ``OSError`` where the caller may not.
+    Where ``/`` is no mount (a chroot), its propagation cannot be set: the process then moves its root to ``view``, a
+    bind of it, and gets a descriptor of the old root, for :func:`leave_view`. Raises ``OSError`` where the caller may
+    not.
     """
     _check(_libc.unshare(CLONE_NEWNS), "unshare the mount namespace")
+    try:
+        mount("none", Path("/"), "none", MS_REC | MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    else:
+        return None
+    here = Path.cwd()
+    outer = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    view.mkdir()
+    mount("/", view, "none", MS_BIND | MS_REC)
+    os.chroot(view)
+    os.chdir(here)
     mount("none", Path("/"), "none", MS_REC | MS_PRIVATE)
+    return outer
+
+
+def leave_view(view: Path, outer: int) -> None:
+    """Go back to the root that :func:`private_namespace` left, and take the view of it away."""
+    here = Path.cwd()
+    os.fchdir(outer)
+    os.chroot(".")
+    os.chdir(here)
+    os.close(outer)
+    unmount(view)
 
 
 def id_mapped_copy(source: Path, target: Path, user_namespace: int) -> None:

@@ -21,7 +21,7 @@ from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
 from lab.errors import HostError, InputError
 from lab.model.observation import Call, Observation, Reached
-from lab.model.runtime import Runtime
+from lab.model.runtime import Family, Runtime
 from lab.model.scenario import Resolved
 from lab.model.settings import Action, Settings
 from lab.oci.capabilities import full_name
@@ -50,6 +50,9 @@ class OciEngine:
         """Why this host cannot run the cell, or ``None``."""
         settings = resolved.settings
         rootless = bool(caller_of(settings)[0])
+        mapped = rootless or settings.linux.uid_mappings or settings.linux.namespaces.get("user", "host") != "host"
+        if mapped and self.workspace.outer is not None:
+            return "the lab runs in a chroot, where the kernel lets nobody make a user namespace (user_namespaces(7))"
         if not self.workspace.privileged:
             if not settings.caller.rootless:
                 return "needs root: the cell's runtime is called by uid 0"
@@ -119,7 +122,7 @@ class OciEngine:
         bundle = prepared.state
         if isinstance(bundle, Bundle):
             calls = _Calls(self.workspace, bundle, prepared.job.runtime, prepared.job.resolved.settings)
-            if (calls.state / bundle.identifier).exists():
+            if calls.remembered:
                 calls.delete()
             remove_bundle(bundle)
 
@@ -227,6 +230,14 @@ class _Calls:
         kill_cgroup(CGROUPS / self.bundle.cgroup.lstrip("/"))
         with contextlib.suppress(OSError, ValueError):
             os.kill(int((self.bundle.path / "pid").read_text()), 9)
+
+    @property
+    def remembered(self) -> bool:
+        """Whether the runtime still has state of the container; gVisor's files bear the sandbox's name after the id."""
+        identifier = self.bundle.identifier
+        if self.runtime.name.family is Family.RUNSC:
+            return any(self.state.glob(f"{identifier}_sandbox:*"))
+        return (self.state / identifier).exists()
 
     def delete(self) -> None:
         """Let the runtime forget the container; what it cannot remove goes with the workspace."""
@@ -358,7 +369,7 @@ class _Detached:
         return (*before, replace(last, stderr=self._streams.written("stderr", text) or last.stderr))
 
     def __exit__(self, *_: object) -> None:
-        if (self._calls.state / self._calls.bundle.identifier).exists():
+        if self._calls.remembered:
             self._calls.delete()
         with contextlib.suppress(OSError, ValueError):
             process.wait_orphan(self.pid, time.monotonic() + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -19,6 +20,9 @@ from lab.model.settings import Edit, EditKind
 _SYS_OPENAT2 = 437
 _RESOLVE_IN_ROOT = 0x10
 _libc = ctypes.CDLL(None, use_errno=True)
+
+LONGEST_TEXT = 1 << 22
+"""Bytes read of a stranger's text file."""
 
 Owner = Callable[[int, int], tuple[int, int]]
 """Maps the uid and gid that an edit names to the ones that the host file gets."""
@@ -40,15 +44,16 @@ def open_in_root(root: int, path: str, flags: int) -> int:
 
 
 def read_text(root: Path, path: str) -> str:
-    """A text file inside a tree; empty when it is not there."""
+    """The start of a regular text file inside a tree; empty when it is not there, or is a pipe or a device."""
     base = os.open(root, os.O_PATH | os.O_DIRECTORY)
     try:
-        with open(open_in_root(base, path, os.O_RDONLY), encoding="utf-8", errors="replace") as stream:
-            return stream.read()
+        fd = open_in_root(base, path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return ""
     finally:
         os.close(base)
+    with open(fd, "rb") as stream:
+        return stream.read(LONGEST_TEXT).decode(errors="replace") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
 
 
 def lstat_in_root(root: Path, path: str) -> os.stat_result | None:
@@ -82,7 +87,9 @@ def apply_edits(root: Path, edits: Iterable[Edit], probe: Path, owner: Owner = a
 @contextmanager
 def _parent(base: int, path: str, owner: Owner) -> Iterator[tuple[int, str]]:
     """The open parent directory of ``path`` and its last part; parents are made as needed."""
-    *above, name = PurePosixPath("/", path).parts[1:] or (".",)
+    *above, name = PurePosixPath("/", path.lstrip("/")).parts[1:] or (".",)
+    if ".." in (*above, name) or "\0" in path:
+        raise OSError(errno.EINVAL, "a path without `..` is expected", path)
     current = os.dup(base)
     walked = ""
     try:
@@ -148,7 +155,7 @@ def _own(parent: int, name: str, edit: Edit, owner: Owner) -> None:
 
 
 def _open_file(parent: int, name: str, flags: int) -> IO[bytes]:
-    return os.fdopen(os.open(name, flags | os.O_NOFOLLOW, 0o600, dir_fd=parent), "wb")
+    return os.fdopen(os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=parent), "wb")
 
 
 def _remove(parent: int, name: str) -> None:

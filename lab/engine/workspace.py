@@ -22,24 +22,31 @@ from pathlib import Path
 from lab import process
 from lab.engine import mounts
 from lab.engine.trees import Owner
-from lab.errors import EngineError, HostError
+from lab.errors import HostError
 from lab.model.settings import IdMapping
 
 PREFIX = "permlab-"
 """Label of everything that a run leaves on the host while it lasts: directories in the temporary directory, cgroups."""
 
 MARKER = "owner.json"
+VIEW = "view"
 CGROUPS = Path("/sys/fs/cgroup")
+NAMESPACE_DEADLINE = 20.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(slots=True, kw_only=True)
 class Workspace:
-    """The place of one run. ``privileged`` tells that it has its own mount namespace (root)."""
+    """The place of one run.
+
+    ``privileged`` tells that it has its own mount namespace (root). ``outer`` is the root that a lab in a chroot came
+    from (see :func:`lab.engine.mounts.private_namespace`).
+    """
 
     run_id: str
     root: Path
     privileged: bool
+    outer: int | None = None
     _maps: dict[str, Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -66,7 +73,7 @@ class Workspace:
         with self._lock:
             if name not in self._maps:
                 target = self.root / "mapped" / name
-                target.mkdir(parents=True)
+                target.mkdir(parents=True, exist_ok=True)
                 with _user_namespace(uid_maps, gid_maps) as fd:
                     try:
                         mounts.id_mapped_copy(tree, target, fd)
@@ -93,6 +100,9 @@ class Workspace:
             remove_cgroups(self.cgroup)
             with contextlib.suppress(OSError):
                 mounts.unmount(self.root)
+            if self.outer is not None:
+                mounts.leave_view(self.root / VIEW, self.outer)
+                self.outer = None
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -118,7 +128,7 @@ def open_workspace(run_id: str) -> Workspace:
     workspace = Workspace(run_id=run_id, root=root, privileged=privileged)
     if privileged:
         try:
-            _make_private(root)
+            workspace.outer = _make_private(root)
         except OSError as error:
             shutil.rmtree(root, ignore_errors=True)
             raise HostError(
@@ -131,8 +141,8 @@ def open_workspace(run_id: str) -> Workspace:
     return workspace
 
 
-def _make_private(root: Path) -> None:
-    mounts.private_namespace()
+def _make_private(root: Path) -> int | None:
+    outer = mounts.private_namespace(root / VIEW)
     unified = CGROUPS / "unified"
     if unified.is_dir() and os.path.ismount(unified):
         mounts.unmount(unified)  # crun refuses a hybrid cgroup tree; limits stay on the v1 controllers
@@ -146,6 +156,7 @@ def _make_private(root: Path) -> None:
         if original.is_file():
             shutil.copy(original, accounts / name)
             mounts.bind(accounts / name, original)
+    return outer
 
 
 @contextlib.contextmanager
@@ -155,13 +166,11 @@ def _user_namespace(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, 
         child = process.spawn(["unshare", "--user", "sleep", "60"], log=Path(log.name))
     try:
         own = os.readlink("/proc/self/ns/user")
-        for _ in range(2000):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{child.pid}/ns/user") != own:
-                    break
+        until = time.monotonic() + NAMESPACE_DEADLINE
+        while os.readlink(f"/proc/{child.pid}/ns/user") == own:
+            if child.poll() is not None or time.monotonic() > until:
+                raise HostError("this host does not let root make a user namespace", resolution="see `permlab doctor`")
             time.sleep(0.002)
-        else:
-            raise EngineError("a user namespace for the mapping could not be made")
         for name, maps in (("uid_map", uid_maps), ("gid_map", gid_maps)):
             lines = (f"{line.container_id} {line.host_id} {line.size}\n" for line in maps)
             Path(f"/proc/{child.pid}/{name}").write_text("".join(lines))

@@ -17,8 +17,8 @@ from lab.model.image import Image
 from lab.model.observation import HostFact
 from lab.model.settings import Edit, EditKind, Fixture, Linux, Settings
 from lab.oci.capabilities import full_name
-from lab.oci.spec import CGROUP, HELD, USER_NAMESPACE, Context, build_config, build_process, mapped_linux
-from lab.provision.rootfs import copy_tree
+from lab.oci.spec import CGROUP, HELD, PROBE, USER_NAMESPACE, Context, build_config, build_process, mapped_linux
+from lab.provision.rootfs import copy_tree, remove_tree
 
 _ACCOUNTS = {"/etc/passwd", "/etc/group"}
 _TYPES = {
@@ -81,7 +81,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     linux = mapped_linux(settings, Context(rootless=(uid, gid) if uid else None))
     probe = probe_layer / ".permlab" / "probe"
     try:
-        bundle.rootfs.mkdir(parents=True)
+        bundle.path.mkdir(parents=True)
         owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
         apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
         for name, fixture in settings.fixtures.items():
@@ -115,7 +115,7 @@ def remove_bundle(bundle: Bundle) -> None:
         mounts.unmount(target)
     bundle.mounted.clear()
     if bundle.path.is_dir():
-        _remove_tree(bundle.path)
+        remove_tree(bundle.path) if os.geteuid() else _remove_tree(bundle.path)
 
 
 def _remove_tree(path: Path) -> None:
@@ -133,11 +133,13 @@ def _make_rootfs(workspace: Workspace, bundle: Bundle, image: Image, probe_layer
     tree = Path(image.rootfs)
     if not workspace.privileged:
         copy_tree(tree, bundle.rootfs)
-        copy_tree(probe_layer, bundle.rootfs)
-        return lambda _uid, _gid: (-1, -1)
+        probe = Edit(path=PROBE, kind=EditKind.FILE, mode=0o755, program="probe")
+        apply_edits(bundle.rootfs, (probe,), probe_layer / ".permlab" / "probe", _kept)
+        return _kept
     owner = mapped_owner(linux.uid_mappings, linux.gid_mappings) if linux.uid_mappings else as_named
     lower = workspace.lower(tree, linux.uid_mappings, linux.gid_mappings)
     upper, work = bundle.path / "upper", bundle.path / "work"
+    bundle.rootfs.mkdir()
     upper.mkdir()
     work.mkdir()
     uid, gid, mode = _top_of(image.rootfs)
@@ -146,6 +148,11 @@ def _make_rootfs(workspace: Workspace, bundle: Bundle, image: Image, probe_layer
     mounts.overlay((probe_layer, lower), upper, work, bundle.rootfs)
     bundle.mounted.append(bundle.rootfs)
     return owner
+
+
+def _kept(_uid: int, _gid: int) -> tuple[int, int]:
+    """The owner that a file made by an ordinary user has anyway (chown(2) leaves -1 as it is)."""
+    return -1, -1
 
 
 @cache
@@ -160,7 +167,7 @@ def _make_fixture(workspace: Workspace, bundle: Bundle, name: str, fixture: Fixt
     parent.mkdir(parents=True)
     kind = EditKind.FILE if fixture.file else EditKind.DIRECTORY
     top = Edit(path="/data", kind=kind, uid=fixture.uid, gid=fixture.gid, mode=fixture.mode, content=fixture.content)
-    owner = as_named if workspace.privileged else lambda _uid, _gid: (-1, -1)
+    owner = as_named if workspace.privileged else _kept
     apply_edits(parent, (top,), probe, owner)
     path = parent / "data"
     apply_edits(path, fixture.entries, probe, owner) if fixture.entries else None

@@ -52,8 +52,10 @@ def read_text(root: Path, path: str) -> str:
         return ""
     finally:
         os.close(base)
-    with open(fd, "rb") as stream:
-        return stream.read(LONGEST_TEXT).decode(errors="replace") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
+    try:
+        return os.read(fd, LONGEST_TEXT).decode(errors="replace") if stat.S_ISREG(os.fstat(fd).st_mode) else ""
+    finally:
+        os.close(fd)
 
 
 def lstat_in_root(root: Path, path: str) -> os.stat_result | None:
@@ -98,7 +100,8 @@ def _parent(base: int, path: str, owner: Owner) -> Iterator[tuple[int, str]]:
             try:
                 opened = open_in_root(base, walked, os.O_PATH | os.O_DIRECTORY)
             except FileNotFoundError:
-                os.mkdir(part, 0o755, dir_fd=current)
+                os.mkdir(part, dir_fd=current)
+                os.chmod(part, 0o755, dir_fd=current)  # noqa: S103  # whatever the lab's umask
                 os.chown(part, *owner(0, 0), dir_fd=current)
                 opened = open_in_root(base, walked, os.O_PATH | os.O_DIRECTORY)
             os.close(current)

@@ -17,9 +17,12 @@ import json
 import os
 import re
 import sys
+import time
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +39,13 @@ from lab.provision.cache import Cache, default_cache
 from lab.provision.images import pull_image
 from lab.provision.probe import probe
 from lab.provision.runtimes import installed
-from lab.scenario.versions import matches
+from lab.scenario.versions import matches, name_key
+
+_HEAD_START = 1.0
+"""Seconds that the container beside gets to do what it does."""
 
 PLACE = Path(__file__).parent / "recorded"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "causes.md"
 IMAGE = "distroless-static:nonroot"
 
 _VOLATILE = (
@@ -53,7 +60,9 @@ _VOLATILE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCell:
-    """One cell of cells.toml. ``other`` holds (pattern of runtimes, cause, phase)."""
+    """One cell of cells.toml. ``other`` holds (pattern of runtimes, cause, phase); ``beside`` are the settings of a
+    container that runs while the cell does, by the first of its runtimes.
+    """
 
     name: str
     image: str
@@ -61,6 +70,8 @@ class RecordedCell:
     cause: str
     phase: str
     other: tuple[tuple[str, str, str], ...]
+    runtimes: tuple[str, ...]
+    beside: Mapping[str, Any] | None
 
     def stated(self, runtime: str) -> tuple[str, str]:
         """The cause and phase that the author states for a runtime."""
@@ -80,19 +91,23 @@ def _plan() -> dict[str, Any]:
 
 
 def _cell(data: Mapping[str, Any]) -> RecordedCell:
-    settings = {**data["settings"]}
-    process = {"user": "0:0", "cwd": "/", "steps": ["id"], **settings.get("process", {})}
-    if "args" in process:
-        del process["steps"]
-    settings["process"] = process
     return RecordedCell(
         name=data["name"],
         image=data.get("image", IMAGE),
-        settings=settings,
+        settings=_complete(data["settings"]),
         cause=data["cause"],
         phase=data["phase"],
         other=tuple((o["runtimes"], o["cause"], o["phase"]) for o in data.get("other", ())),
+        runtimes=tuple(data.get("runtimes", ("*",))),
+        beside=_complete(data["beside"]) if "beside" in data else None,
     )
+
+
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    process = {"user": "0:0", "cwd": "/", "steps": ["id"], **settings.get("process", {})}
+    if "args" in process:
+        del process["steps"]
+    return {**settings, "process": process}
 
 
 def observe(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
@@ -110,6 +125,17 @@ def observe(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtim
         return engine.execute(prepared)
     finally:
         engine.discard(prepared)
+
+
+def _observe_beside(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
+    """Run one cell, and first the container that runs beside it, if it has one."""
+    if cell.beside is None:
+        return observe(engine, cache, cell, runtime, serial)
+    other = replace(cell, settings=cell.beside, beside=None)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(observe, engine, cache, other, runtime, serial + 1)
+        time.sleep(_HEAD_START)
+        return observe(engine, cache, cell, runtime, serial)
 
 
 def normalised(text: bytes) -> bytes:
@@ -140,7 +166,8 @@ def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, seen: Observation
     return entry
 
 
-def _bytes(entry: Mapping[str, Any]) -> bytes:
+def stored_bytes(entry: Mapping[str, Any]) -> bytes:
+    """The text of an entry, as the runtime wrote it."""
     if "stderr_base64" in entry:
         return base64.b64decode(entry["stderr_base64"])
     return str(entry["stderr"]).encode()
@@ -149,7 +176,9 @@ def _bytes(entry: Mapping[str, Any]) -> bytes:
 def _merge(entries: list[dict[str, Any]], new: dict[str, Any]) -> None:
     for entry in entries:
         keys = ("cause", "phase", "verb", "returncode", "reached")
-        if all(entry[key] == new[key] for key in keys) and normalised(_bytes(entry)) == normalised(_bytes(new)):
+        if all(entry[key] == new[key] for key in keys) and normalised(stored_bytes(entry)) == normalised(
+            stored_bytes(new)
+        ):
             entry["runtimes"] += new["runtimes"]
             return
     entries.append(new)
@@ -172,6 +201,7 @@ def main() -> int:
     parser.add_argument("--cell", default="*", help="glob of cells (default: all)")
     parser.add_argument("--runtime", default="*", help="glob of runtimes in the cache (default: all)")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
+    parser.add_argument("--docs", action="store_true", help="run nothing: write the texts into docs/causes.md")
     parser.add_argument(
         "--restate", action="store_true", help="run nothing: take causes and phases anew from cells.toml"
     )
@@ -179,6 +209,9 @@ def main() -> int:
     cells = [cell for cell in read_cells() if fnmatch.fnmatch(cell.name, arguments.cell)]
     if arguments.restate:
         return restate(cells)
+    if arguments.docs:
+        DOCUMENT.write_text(with_texts(DOCUMENT.read_text()))
+        return 0
     cache = default_cache()
     globs = _plan()["runtimes"]
     runtimes = [
@@ -195,8 +228,9 @@ def main() -> int:
         for number, cell in enumerate(cells):
             entries: list[dict[str, Any]] = []
             lines: list[str] = []
-            for serial, runtime in enumerate(runtimes):
-                seen = observe(engine, cache, cell, runtime, number * 1000 + serial)
+            asked = [r for r in runtimes if any(fnmatch.fnmatch(str(r.name), glob) for glob in cell.runtimes)]
+            for serial, runtime in enumerate(asked):
+                seen = _observe_beside(engine, cache, cell, runtime, number * 1000 + 2 * serial)
                 lines += _compare(cell, runtime, seen)
                 if entry := _entry(cache, cell, runtime, seen):
                     _merge(entries, entry)
@@ -236,9 +270,52 @@ def restate(cells: list[RecordedCell]) -> int:
 def stored_observation(entry: Mapping[str, Any]) -> Observation:
     """What is judged when a stored text is judged again."""
     call = Call(
-        verb=entry["verb"], argv=(), returncode=entry["returncode"], stdout=b"", stderr=_bytes(entry), seconds=0.0
+        verb=entry["verb"], argv=(), returncode=entry["returncode"], stdout=b"", stderr=stored_bytes(entry), seconds=0.0
     )
     return Observation(calls=(call,), reached=Reached(entry["reached"]), exit_code=entry["returncode"])
+
+
+def with_texts(document: str) -> str:
+    """``docs/causes.md`` with the recorded texts of each cause between its markers."""
+    texts = _texts()
+
+    def block(found: re.Match[str]) -> str:
+        rows = [f"| `` {text} `` | {_ranges(names)} |" for text, names in texts[found["cause"]].items()]
+        table = "\n".join(["| text | written by |", "|---|---|", *rows]) if rows else "None recorded yet."
+        return f"<!-- texts: {found['cause']} -->\n{table}\n<!-- end -->"
+
+    return re.sub(r"<!-- texts: (?P<cause>[a-z-]+) -->\n.*?<!-- end -->", block, document, flags=re.DOTALL)
+
+
+def _texts() -> dict[str, dict[str, set[str]]]:
+    """Cause → text (the decisive part, without what differs from call to call) → runtimes."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for path in sorted(PLACE.glob("*.json")):
+        for entry in json.loads(path.read_text()).get("texts", ()):
+            verdict = judge(stored_observation(entry))
+            if isinstance(verdict, Denied | Failed) and verdict.cause != "unrecognised":
+                text = normalised(verdict.evidence.encode()).decode().replace("|", "\\|")
+                found[verdict.cause][text] |= set(entry["runtimes"])
+    return found
+
+
+def _ranges(names: set[str]) -> str:
+    """``runc 1.0.0-rc91 … 1.0.3, crun 1.21``: neighbours among the recorded runtimes are drawn together."""
+    everyone = sorted(json.loads((PLACE / "runtimes.json").read_text()), key=name_key)
+    parts = []
+    for family in dict.fromkeys(name.partition("@")[0] for name in everyone):
+        known = [name for name in everyone if name.startswith(f"{family}@")]
+        runs: list[list[str]] = []
+        for index, name in enumerate(known):
+            if name in names:
+                if runs and index and known[index - 1] in names:
+                    runs[-1].append(name)
+                else:
+                    runs.append([name])
+        shown = [" … ".join(dict.fromkeys(n.partition("@")[2] for n in (run[0], run[-1]))) for run in runs]
+        if shown:
+            parts.append(f"{family} {', '.join(shown)}")
+    return "; ".join(parts)
 
 
 def _document(cell: RecordedCell, entries: list[dict[str, Any]]) -> dict[str, Any]:

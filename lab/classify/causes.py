@@ -107,7 +107,7 @@ _ALL = (
     _denied("write-denied-userns", _FACTS, "The owner is outside the user namespace, where root has no power."),
     _denied("write-denied-caps", _FACTS, "Uid 0 without CAP_DAC_OVERRIDE is an ordinary user here."),
     _denied("home-unwritable", _CHECK, "The home directory may not be written, or is /."),
-    _denied("read-denied", _FACTS, "The process may not read or search."),
+    _denied("read-denied", _TEXT | _FACTS, "The process may not read or search."),
     _denied("chown-denied", _FACTS, "The process may not give the file to that owner or group."),
     _denied("owner-required", _FACTS, "Only the owner (or CAP_FOWNER) may do this."),
     _denied("owner-mismatch", _TEXT | _CHECK, "A file's owner is not the one that was expected or demanded."),

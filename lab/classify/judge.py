@@ -60,7 +60,7 @@ def _fault(observation: Observation, facts: Sequence[Fact]) -> Errored | None:
         if fact.get("op") == "usage":
             return Errored(reason=bounded(f"the probe does not know a step: {fact.get('error')}"))
     failing = failing_call(observation)
-    reason = None if failing is None or observation.reached is Reached.STARTED else lab_fault(failing.stderr)
+    reason = lab_fault(failing.stderr) if failing is not None and observation.reached is Reached.NOTHING else None
     return None if reason is None else Errored(reason=reason)
 
 

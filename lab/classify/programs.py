@@ -37,6 +37,14 @@ PROGRAM_RULES: tuple[TextRule, ...] = (
     _rule("fuse-mount", "fuse-not-permitted", r"fusermount3?: mount failed: Operation not permitted", "fusermount"),
     _rule("read-only", "erofs", r".*: Read-only file system$", "errno text of libc"),
     _rule("open-files", "nofile-exhausted", r".*: Too many open files.*", "errno text of libc"),
+    _rule("fork", "limit-exhausted", r"(?:Cannot fork|fork: .*Resource temporarily unavailable)", "shells"),
+    _rule(
+        "library-gone",
+        "program-not-found",
+        r"error while loading shared libraries: .*: No such file or directory",
+        "ld.so",
+    ),
+    _rule("library-denied", "read-denied", r"error while loading shared libraries: .*: Permission denied", "ld.so"),
     _rule("perl-gone", "tool-missing", r"you need to install the `perl' package", "deluser"),
 )
 

@@ -180,13 +180,6 @@ _MOUNTS = (
     ),
     _rule("source-gone", "mount-source-missing", _MOUNT, rf'mounting ".*{_CAUSED}.*{_GONE}', "runc ≤ 1.1.15"),
     _rule("request-gone", "mount-source-missing", _MOUNT, rf"fulfil mount request: open .*: {_GONE}", "runc ≥ 1.2.0"),
-    _rule(
-        "request-unsearchable",
-        "mount-source-not-searchable",
-        _MOUNT,
-        rf"fulfil mount request: open .*: {_DENIED}",
-        "runc ≥ 1.2.0",
-    ),
     _rule("mount-erofs", "erofs", _MOUNT, rf'mounting ".*{_CAUSED}.*read-only file system', "runc"),
     _rule("mount-denied", "mount-not-permitted", _MOUNT, rf'mounting ".*{_CAUSED}{_DENIED}', "runc"),
     _rule("mount-option", "mount-option-invalid", _MOUNT, rf'mounting ".*{_CAUSED}invalid argument', "runc"),
@@ -194,7 +187,6 @@ _MOUNTS = (
     _rule("idmap-rootless", "mount-not-permitted", _MOUNT, r"id-mapped mounts are not supported for rootless", "runc"),
     _rule("mount-other", "mount-failed", _MOUNT, r'mounting ".*" to rootfs', "runc"),
     _rule("crun-denied", "mount-not-permitted", _MOUNT, rf"mount `.*` to [`'].*[`']: {_DENIED}", "crun"),
-    _rule("crun-erofs", "erofs", _MOUNT, r"mount `.*` to [`'].*[`']: Read-only file system", "crun"),
     _rule("crun-mkdir-erofs", "erofs", _MOUNT, r"^mkdir `.*`: Read-only file system", "crun"),
     _rule("crun-option", "mount-option-invalid", _MOUNT, r"mount `.*` to [`'].*[`']: Invalid argument", "crun"),
     _rule("crun-device-gone", "device-missing", _CREATE, rf"mount `/dev/.*` to [`'].*[`']: {_GONE}", "crun"),
@@ -208,7 +200,6 @@ _MOUNTS = (
     ),
     _rule("crun-mount-other", "mount-failed", _MOUNT, r"mount `.*` to [`'].*[`']: ", "crun"),
     _rule("device-gone", "device-missing", _CREATE, rf"creating device nodes{_CAUSED}.*{_GONE}", "runc"),
-    _rule("device-denied", "device-not-permitted", _CREATE, rf"creating device nodes{_CAUSED}.*{_DENIED}", "runc"),
     _rule("crun-device", "device-not-permitted", _CREATE, rf"mknod(?:at)?[ :].*{_DENIED}", "crun"),
 )
 
@@ -228,7 +219,9 @@ _PRIVILEGES = (
         r'sysctl "?.*"? is not in a separate kernel namespace',
         "runc, youki",
     ),
-    _rule("sysctl-host", "sysctl-not-permitted", _CREATE, r'sysctl ".*" (?:is )?not allowed in (?:the )?host', "runc"),
+    _rule(
+        "sysctl-host", "sysctl-not-permitted", _CREATE, r"sysctl .* (?:is )?not allowed in (?:the )?host", "runc, youki"
+    ),
     _rule("crun-sysctl", "sysctl-not-permitted", _CREATE, r"sysctl `.*` (?:is not namespaced|requires a new)", "crun"),
     _rule(
         "sysctl-write",
@@ -276,7 +269,6 @@ _DIRECTORIES = (
     _rule("crun-chdir-file", "cwd-not-directory", _CHDIR, r"^chdir(?: to)?(?: `.*`)?: Not a directory", "crun"),
     _rule("mkdir-file", "cwd-not-directory", _CREATE, r"mkdir /\S*: not a directory", "runc"),
     _rule("mkdir", "cwd-not-creatable", _CREATE, rf"mkdir /\S*: (?:file exists|read-only file|{_DENIED})", "runc"),
-    _rule("crun-mkdir", "cwd-not-creatable", _CREATE, rf"mkdir `.*`: (?:File exists|{_DENIED})", "crun"),
     _rule("outside", "cwd-outside-root", _CHDIR, r"current working directory is outside of container", "runc ≥ 1.1.12"),
 )
 

@@ -47,7 +47,10 @@ WRAPPERS: tuple[Wrapper, ...] = (
     _wrapper(r"standard_init_linux\.go:211: ", "runc>=1.0.0rc9,<=1.0.0rc90"),
     _wrapper(r"standard_init_linux\.go:219: ", "runc>=1.0.0rc91,<=1.0.0rc93"),
     _wrapper(r"standard_init_linux\.go:228: ", "runc>=1.0.0rc94,<1.1"),
-    _wrapper(r"unable to start container process: (?:chdir to cwd|unable to apply caps)", "runc>=1.1.0rc1,<1.2.0rc1"),
+    _wrapper(
+        r"runc (?:run|create) failed: unable to start container process: (?:chdir to cwd|unable to apply caps)",
+        "runc>=1.1.0rc1,<1.2.0rc1",
+    ),
     _wrapper(
         r"unable to start container process: error during container init: (?:chdir to cwd|unable to apply caps)",
         "runc>=1.2.0rc1",

@@ -24,6 +24,9 @@ OUTPUT_LIMIT = 1 << 20
 GRACE_SECONDS = 2.0
 """Time between the polite SIGTERM and SIGKILL."""
 
+QUIET_SECONDS = 1.0
+"""Time after which a caller may look after a process that has not ended yet."""
+
 _running: dict[int, subprocess.Popen[bytes]] = {}
 
 BASE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -88,12 +91,14 @@ def run(
     pass_fds: Sequence[int] = (),
     output_limit: int = OUTPUT_LIMIT,
     on_deadline: Callable[[], None] | None = None,
+    on_quiet: Callable[[int], None] | None = None,
 ) -> Completed:
     """Start ``argv``, wait for it at most ``deadline`` seconds, and return how it ended.
 
     ``env`` is the whole environment (default: :func:`small_environment`). ``stdin`` is closed (an empty pipe) unless
     given; ``stdout`` and ``stderr`` are pipes unless given. ``on_deadline`` is called before the process group is
-    killed, so that a caller can end what the process has detached.
+    killed, so that a caller can end what the process has detached. ``on_quiet`` is called with the process's pid
+    after every ``QUIET_SECONDS`` of waiting.
 
     Raises ``FileNotFoundError`` or ``PermissionError`` when the program cannot be started.
     """
@@ -118,7 +123,7 @@ def run(
     _running[process.pid] = process
     pipes = {"stdout": process.stdout, "stderr": process.stderr}
     collector = Collector({name: pipe.fileno() for name, pipe in pipes.items() if pipe is not None}, output_limit)
-    timed_out = not collector.drain(started + deadline) or not _wait(process, started + deadline)
+    timed_out = not _finish(process, collector, started + deadline, on_quiet)
     if timed_out:
         if on_deadline is not None:
             on_deadline()
@@ -176,6 +181,19 @@ def end_group(process: subprocess.Popen[bytes], grace: float = GRACE_SECONDS) ->
 def _signal_group(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _finish(
+    process: subprocess.Popen[bytes], collector: Collector, until: float, on_quiet: Callable[[int], None] | None
+) -> bool:
+    """Read all output and wait for the end; false when the moment ``until`` came first."""
+    while True:
+        pause = until if on_quiet is None else min(until, time.monotonic() + QUIET_SECONDS)
+        if collector.drain(pause) and _wait(process, pause):
+            return True
+        if on_quiet is None or time.monotonic() >= until:
+            return False
+        on_quiet(process.pid)
 
 
 def _wait(process: subprocess.Popen[bytes], until: float) -> bool:

@@ -16,6 +16,7 @@ from lab.codec import decode_facts
 from lab.engine import families, host
 from lab.engine.base import Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundle
+from lab.engine.nudge import nudge
 from lab.engine.streams import Streams, open_streams
 from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
@@ -211,6 +212,7 @@ class _Calls:
             stderr=given.get("stderr"),
             pass_fds=fds,
             on_deadline=self.kill,
+            on_quiet=nudge,
         )
 
     def environment(self) -> dict[str, str]:

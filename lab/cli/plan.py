@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from lab.cli.common import load_named, runtime_words, selection
+from lab.cli.common import check_where, load_named, runtime_words, selection
 from lab.provision.catalogue import load_catalogue
 from lab.scenario.expand import axes_of, expand, select
 
@@ -42,7 +42,9 @@ def run(
     releases = tuple(load_catalogue())
     words = runtime_words(runtimes)
     plans = []
-    for scenario in load_named(scenarios):
+    loaded = load_named(scenarios)
+    check_where(where, loaded)
+    for scenario in loaded:
         expanded = expand(scenario, releases, words)
         chosen = select(expanded.cells, patterns, where)
         left_out = Counter(dict(expanded.left_out))

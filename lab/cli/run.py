@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lab.cli.common import (
     EXIT_INTERRUPTED,
     EXIT_NOT_HELD,
+    check_where,
     load_named,
     runs_directory,
     runtime_words,
@@ -51,6 +52,12 @@ SUFFIXES = {"markdown": "md", "json": "json"}
 @click.argument("scenarios", nargs=-1)
 @selection
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Cells at once (default: all cores).")
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="For each call of a runtime, before what scenarios say (30 unless they say otherwise).",
+)
 @click.option("--resume", metavar="RUN", help="Continue a stored run that did not come to its end (an id, or last).")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first expectation that does not hold.")
 @click.option(
@@ -87,6 +94,7 @@ def run(
     where: str | None,
     runtimes: str | None,
     jobs: int | None,
+    deadline: float | None,
     resume: str | None,
     fail_fast: bool,
     form: str,
@@ -109,9 +117,13 @@ def run(
         texts = {path.stem: read_text(path) for path in (find(name) for name in (*scenarios, CONTROLS))}
         header = _header(texts, words, patterns, where)
         tasks = plan((*load_named(scenarios), *_controls(scenarios)), words, patterns, where)
+        if not tasks:
+            raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
         writer = store.create(runs_directory(), header)
     with writer:
-        interrupted = _execute(cache, tasks, writer, jobs=jobs, fail_fast=fail_fast, form=form)
+        interrupted = _execute(
+            cache, tasks, writer, jobs=jobs, deadline=deadline, fail_fast=fail_fast, form=form
+        )
         if not interrupted:
             writer.finish()
     return _report(store.read(writer.path), form=form, reports=reports, interrupted=interrupted)
@@ -121,6 +133,7 @@ def plan(
     scenarios: Sequence[Scenario], words: tuple[str, ...], patterns: tuple[str, ...], where: str | None
 ) -> list[Task]:
     """The cells to run, controls first: for every runtime that a chosen cell uses, its control cells."""
+    check_where(where, scenarios)
     releases = tuple(load_catalogue())
     tasks = [
         Task(scenario=scenario, cell=cell)
@@ -166,8 +179,6 @@ def _execute(
     stored = store.read(writer.path)
     known = {record.cell for record in stored.records}
     todo = [task for task in tasks if task.cell.id not in known]
-    if not tasks:
-        raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
     program = probe(cache)
     workspace = open_workspace(writer.path.stem)
     engine = OciEngine(workspace=workspace, probe_layer=Path(program.layer), cache=cache)
@@ -179,6 +190,7 @@ def _execute(
         listener=progress,
         probe_digest=program.sha256,
         jobs=jobs or len(os.sched_getaffinity(0)),
+        deadline=deadline,
     )
     if fail_fast:
         progress.stop = runner.stop.set
@@ -211,7 +223,8 @@ class _Progress:
 
     def __post_init__(self) -> None:
         tqdm.monitor_interval = 0  # no thread of its own beside the lab's
-        self.bar = tqdm(total=self.total, unit="cell", file=sys.stderr, dynamic_ncols=True, mininterval=0.5)
+        interval = 0.5 if sys.stderr.isatty() else 10.0  # a log needs a line now and then, not an animation
+        self.bar = tqdm(total=self.total, unit="cell", file=sys.stderr, dynamic_ncols=True, mininterval=interval)
 
     def note(self, line: str) -> None:
         """A line above the bar."""

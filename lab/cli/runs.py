@@ -8,6 +8,7 @@ import click
 from tabulate import tabulate
 
 from lab.cli.common import runs_directory
+from lab.errors import StoreError
 from lab.store.runs import read, stored
 
 
@@ -24,9 +25,13 @@ def command() -> None:
 
 def run() -> None:
     """Print one line for each stored run."""
-    rows = []
+    rows: list[tuple[str | int, ...]] = []
     for path in stored(runs_directory()):
-        found = read(path)
+        try:
+            found = read(path)
+        except StoreError as error:
+            rows.append((path.stem, "", "", "", f"cannot be read: {error.brief}"))
+            continue
         counts = Counter(record.verdict.kind for record in found.records)
         rows.append(
             (

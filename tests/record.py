@@ -41,6 +41,7 @@ from lab.provision.probe import probe
 from lab.provision.runtimes import installed
 from lab.scenario.versions import matches, name_key
 
+_PATH = re.compile(r"(?<![\w$])/[\w.+:$/-]*\w")
 _HEAD_START = 1.0
 """Seconds that the container beside gets to do what it does."""
 
@@ -294,7 +295,7 @@ def _texts() -> dict[str, dict[str, set[str]]]:
         for entry in json.loads(path.read_text()).get("texts", ()):
             verdict = judge(stored_observation(entry))
             if isinstance(verdict, Denied | Failed) and verdict.cause != "unrecognised":
-                text = normalised(verdict.evidence.encode()).decode().replace("|", "\\|")
+                text = _PATH.sub("PATH", normalised(verdict.evidence.encode()).decode()).replace("|", "\\|")
                 found[verdict.cause][text] |= set(entry["runtimes"])
     return found
 

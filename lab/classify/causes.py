@@ -74,7 +74,7 @@ _ALL = (
     _failed("namespace-missing", _TEXT, "The namespace to be joined does not exist."),
     _denied("namespace-not-owned", _FACTS, "The capability is there, but another user namespace owns the object."),
     _denied("capability-unavailable", _TEXT, "The runtime may not give a capability that it does not have."),
-    _denied("capability-missing", _TEXT | _FACTS, "The process lacks the capability that the operation needs."),
+    _denied("capability-missing", _FACTS, "The process lacks the capability that the operation needs."),
     _denied("root-required", _TEXT, "A program refuses to work for another uid than 0."),
     _denied("setuid-ineffective", _CHECK, "A set-user-ID program did not change the effective uid."),
     _denied("rlimit-not-permitted", _TEXT | _FACTS, "A resource limit may not be raised."),
@@ -99,7 +99,6 @@ _ALL = (
     _failed("device-missing", _TEXT, "The device to be bound does not exist."),
     _denied("fuse-not-permitted", _TEXT | _FACTS, "/dev/fuse may not be opened, or FUSE may not mount."),
     _denied("stdio-not-permitted", _TEXT, "The runtime may not hand the standard streams to the container's user."),
-    _denied("terminal-not-permitted", _TEXT, "The terminal of the container may not be made or owned."),
     # files, as the process finds them
     _denied("write-denied", _FACTS, "The process may not write; whose the file is was not seen."),
     _denied("write-denied-owner", _FACTS, "The process is not the owner, and only the owner may write."),

@@ -41,7 +41,6 @@ NOT_RECORDED: dict[str, str] = {
     "docker-flag": ENGINE,
     "user": "written by the lab's own conversion, and by engines: no runtime is called",
     "group": "written by the lab's own conversion, and by engines: no runtime is called",
-    "stdio-unmapped": "facts.md §2 (read in runc); the runtimes at hand name the unmapped user first",
     "seccomp-load": "runc loads a filter while it is still privileged: not seen refused with the runtimes at hand",
     "git-owner": NO_IMAGE,
     "ssh-account": NO_IMAGE,

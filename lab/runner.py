@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from lab import process
@@ -41,6 +41,10 @@ PATIENCE = 10.0
 """Seconds that a stopped run waits for its own threads."""
 
 
+WORTH_TELLING = 0.5
+"""Seconds from which on the making of an image is told; less is the cache's."""
+
+
 class Listener(Protocol):
     """Gets told what happens, in the caller's thread."""
 
@@ -64,7 +68,11 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """One run. ``engines`` maps the name of each engine to it; ``stop`` may be set from a listener to end early."""
+    """One run.
+
+    ``engines`` maps the name of each engine to it. ``deadline`` (seconds for each call of a runtime), where given, goes
+    before what the cells say. ``stop`` may be set from a listener to end early.
+    """
 
     cache: Cache
     engines: Mapping[str, Engine]
@@ -72,6 +80,7 @@ class Runner:
     listener: Listener
     probe_digest: str
     jobs: int
+    deadline: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -96,7 +105,7 @@ class Runner:
         """Store the skips that need no runtime; return the rest by runtime."""
         waiting: dict[str, list[_Waiting]] = defaultdict(list)
         for serial, task in enumerate(tasks):
-            resolved = resolve(task.scenario, task.cell)
+            resolved = self._resolved(task)
             engine = self.engines.get(resolved.engine.partition("@")[0])
             if engine is None:
                 self._store(task, resolved, Skipped(reason=f"this lab has no engine {resolved.engine!r}"))
@@ -108,12 +117,18 @@ class Runner:
             waiting[resolved.runtime].append(_Waiting(serial=serial, task=task, resolved=resolved, engine=engine))
         return waiting
 
+    def _resolved(self, task: Task) -> Resolved:
+        resolved = resolve(task.scenario, task.cell)
+        if self.deadline is None:
+            return resolved
+        return replace(resolved, settings=replace(resolved.settings, deadline=self.deadline))
+
     def _provision(self, waiting: Mapping[str, list[_Waiting]], flow: _Flow) -> None:
         """Hand over the cells of each runtime as soon as it is ready; runs in a thread of its own."""
         images = sorted({one.resolved.image for several in waiting.values() for one in several})
         try:
             with ThreadPoolExecutor(1) as pool:
-                made = {name: pool.submit(pull_image, self.cache, name) for name in images}
+                made = {name: pool.submit(self._image, name, flow) for name in images}
                 for name, runtime in pull_all(self.cache, list(waiting), progress=flow.note):
                     if flow.stopped.is_set():
                         return
@@ -124,6 +139,13 @@ class Runner:
             flow.broken = error
         finally:
             flow.to_prepare.put(None)
+
+    def _image(self, name: str, flow: _Flow) -> Image:
+        started = time.monotonic()
+        image = pull_image(self.cache, name)
+        if time.monotonic() - started > WORTH_TELLING:
+            flow.note(f"{name}: ready, {image.origin}")
+        return image
 
     def _checked(self, runtime: Runtime | LabError) -> Runtime | LabError:
         """The runtime, after its bytes were compared with what was recorded: nothing is measured with another."""

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -46,6 +47,14 @@ from lab.store import runs as store
 EXIT_ENVIRONMENT = 3
 SUFFIXES = {"markdown": "md", "json": "json"}
 """The formats that every run writes into its reports directory."""
+
+
+class Ended(StrEnum):
+    """How a run came to its end."""
+
+    COMPLETE = "complete"
+    STOPPED = "stopped at the first expectation that does not hold"
+    INTERRUPTED = "interrupted"
 
 
 @click.command("run")
@@ -121,12 +130,10 @@ def run(
             raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
         writer = store.create(runs_directory(), header)
     with writer:
-        interrupted = _execute(
-            cache, tasks, writer, jobs=jobs, deadline=deadline, fail_fast=fail_fast, form=form
-        )
-        if not interrupted:
+        ended = _execute(cache, tasks, writer, jobs=jobs, deadline=deadline, fail_fast=fail_fast, form=form)
+        if ended is Ended.COMPLETE:
             writer.finish()
-    return _report(store.read(writer.path), form=form, reports=reports, interrupted=interrupted)
+    return _report(store.read(writer.path), form=form, reports=reports, ended=ended)
 
 
 def plan(
@@ -135,23 +142,20 @@ def plan(
     """The cells to run, controls first: for every runtime that a chosen cell uses, its control cells."""
     check_where(where, scenarios)
     releases = tuple(load_catalogue())
+    asked = [scenario for scenario in scenarios if scenario.id != CONTROLS]
     tasks = [
         Task(scenario=scenario, cell=cell)
-        for scenario in scenarios
-        if scenario.id != CONTROLS
+        for scenario in asked or scenarios
         for cell in select(expand(scenario, releases, words).cells, patterns, where)
     ]
-    for scenario in scenarios:
-        if scenario.id == CONTROLS and tasks:
-            used = tuple(dict.fromkeys(task.cell.value("runtime") for task in tasks))
-            cells = expand(scenario, releases, used).cells
-            return [*(Task(scenario=scenario, cell=cell) for cell in cells), *tasks]
-        if scenario.id == CONTROLS:
-            return [
-                Task(scenario=scenario, cell=cell)
-                for cell in select(expand(scenario, releases, words).cells, patterns, where)
-            ]
-    return tasks
+    controls = [scenario for scenario in scenarios if scenario.id == CONTROLS and asked]
+    used = tuple(dict.fromkeys(task.cell.value("runtime") for task in tasks))
+    before = [
+        Task(scenario=scenario, cell=cell)
+        for scenario in controls
+        for cell in (expand(scenario, releases, used).cells if used else ())
+    ]
+    return [*before, *tasks]
 
 
 def _controls(scenarios: tuple[str, ...]) -> tuple[Scenario, ...]:
@@ -173,9 +177,16 @@ def _header(texts: dict[str, str], words: tuple[str, ...], patterns: tuple[str, 
 
 
 def _execute(
-    cache: Cache, tasks: list[Task], writer: store.RunWriter, *, jobs: int | None, fail_fast: bool, form: str
-) -> bool:
-    """Run what is not stored yet; true when the user interrupted it."""
+    cache: Cache,
+    tasks: list[Task],
+    writer: store.RunWriter,
+    *,
+    jobs: int | None,
+    deadline: float | None,
+    fail_fast: bool,
+    form: str,
+) -> Ended:
+    """Run what is not stored yet."""
     stored = store.read(writer.path)
     known = {record.cell for record in stored.records}
     todo = [task for task in tasks if task.cell.id not in known]
@@ -198,12 +209,12 @@ def _execute(
     try:
         runner.run(todo)
     except KeyboardInterrupt:
-        return True
+        return Ended.INTERRUPTED
     finally:
         progress.close()
         signal.signal(signal.SIGTERM, previous)
         engine.close()
-    return False
+    return Ended.STOPPED if runner.stop.is_set() else Ended.COMPLETE
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -252,7 +263,7 @@ class _Progress:
         self.bar.close()
 
 
-def _report(run: Run, *, form: str, reports: Path, interrupted: bool) -> int:
+def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:
     click.echo(RENDERERS[form](run, style()), nl=False)
     name = "+".join(name for name in run.header.scenarios if name != CONTROLS) or CONTROLS
     try:
@@ -264,8 +275,9 @@ def _report(run: Run, *, form: str, reports: Path, interrupted: bool) -> int:
             f"the reports cannot be written to {reports}", details=str(error), resolution="choose --reports DIR"
         ) from error
     tell(f"run {run.header.id} is stored; reports: {reports / name}.md, .json")
-    if interrupted:
-        tell(f"interrupted; continue with `permlab run --resume {run.header.id}`")
+    if ended is not Ended.COMPLETE:
+        tell(f"{ended}; continue with `permlab run --resume {run.header.id}`")
+    if ended is Ended.INTERRUPTED:
         return EXIT_INTERRUPTED
     measured = [record for record in run.records if record.verdict.kind not in {"skipped", "errored"}]
     if not measured and any(record.verdict.kind == "errored" for record in run.records):

@@ -136,6 +136,7 @@ def open_workspace(run_id: str) -> Workspace:
                 details=str(error),
                 resolution="run the lab where CAP_SYS_ADMIN is held (in a container: --privileged)",
             ) from error
+        make_cgroups(workspace.cgroup)
     for name in ("cells", "state", "xdg"):
         (root / name).mkdir()
     return workspace
@@ -187,6 +188,17 @@ def hierarchies() -> tuple[Path, ...]:
     """Where cgroup file systems are mounted, by this process's mount table; not directories that only look like one."""
     rows = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
     return tuple(Path(row[4]) for row in rows if row[row.index("-") + 1] in {"cgroup", "cgroup2"})
+
+
+def make_cgroups(path: str) -> None:
+    """Make a cgroup of the lab in every hierarchy that lets the lab.
+
+    The top of a hierarchy has mode 0555: a runtime that was left without CAP_DAC_OVERRIDE could not make the parent of
+    its container's cgroup there, and the outcome of such a cell would depend on which cell came first.
+    """
+    for hierarchy in hierarchies():
+        with contextlib.suppress(OSError):
+            (hierarchy / path.lstrip("/")).mkdir()
 
 
 def remove_cgroups(path: str) -> None:

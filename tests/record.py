@@ -157,6 +157,7 @@ def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, seen: Observation
         "phase": phase,
         "verb": call.verb,
         "returncode": call.returncode,
+        "exit_code": seen.exit_code,
         "reached": str(seen.reached),
         "runtimes": [str(runtime.name)],
     }
@@ -176,7 +177,7 @@ def stored_bytes(entry: Mapping[str, Any]) -> bytes:
 
 def _merge(entries: list[dict[str, Any]], new: dict[str, Any]) -> None:
     for entry in entries:
-        keys = ("cause", "phase", "verb", "returncode", "reached")
+        keys = ("cause", "phase", "verb", "returncode", "exit_code", "reached")
         if all(entry[key] == new[key] for key in keys) and normalised(stored_bytes(entry)) == normalised(
             stored_bytes(new)
         ):
@@ -273,7 +274,7 @@ def stored_observation(entry: Mapping[str, Any]) -> Observation:
     call = Call(
         verb=entry["verb"], argv=(), returncode=entry["returncode"], stdout=b"", stderr=stored_bytes(entry), seconds=0.0
     )
-    return Observation(calls=(call,), reached=Reached(entry["reached"]), exit_code=entry["returncode"])
+    return Observation(calls=(call,), reached=Reached(entry["reached"]), exit_code=entry["exit_code"])
 
 
 def with_texts(document: str) -> str:

@@ -65,8 +65,15 @@ def _fault(observation: Observation, facts: Sequence[Fact]) -> Errored | None:
 
 
 def failing_call(observation: Observation) -> Call | None:
-    """The first call that did not succeed; what came after it says no more."""
-    return next((call for call in observation.calls if call.returncode), None)
+    """The first call that did not succeed; what came after it says no more.
+
+    Where all succeeded but the process ended with an error, the last one that has a text: crun's ``start`` ends well
+    even when the program then cannot be executed.
+    """
+    failed = next((call for call in observation.calls if call.returncode), None)
+    if failed is None and observation.exit_code:
+        return next((call for call in reversed(observation.calls) if call.stderr), None)
+    return failed
 
 
 def _refused(text: str) -> Denied | Failed | None:
@@ -83,8 +90,8 @@ def _not_started(observation: Observation) -> Finding | None:
     failing = failing_call(observation)
     if failing is None:
         return None
-    shared = failing.verb in {"run", "exec"} and observation.reached is not Reached.NOTHING
-    found = judge_text(failing.stderr, marked_only=shared and failing.verb == "run")
+    shared = not failing.returncode or (failing.verb in {"run", "exec"} and observation.reached is not Reached.NOTHING)
+    found = judge_text(failing.stderr, marked_only=shared and failing.verb != "exec")
     if found is not None or shared:
         return found
     said = failing.stderr or failing.stdout

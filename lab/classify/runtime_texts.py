@@ -146,6 +146,13 @@ _USAGE = (
 )
 
 _CONFIG = (
+    _rule(
+        "seccomp-own-calls",  # names the file that runc wanted, setgroups for one: so before the rules for those
+        "seccomp-not-permitted",
+        _CREATE,
+        rf"unsafe procfs detected: openat2 .*: (?:function not implemented|{_DENIED})",
+        "runc 1.2.8, 1.3.3",
+    ),
     _rule("crun-version", "config-rejected", _CREATE, r"unknown version specified", "crun ≤ 1.8.1"),
     _rule("runc-action", "config-rejected", _CREATE, r"is not a valid action for seccomp", "runc"),
     _rule("crun-action", "config-rejected", _CREATE, r"(?:invalid seccomp|seccomp get) action `", "crun"),
@@ -153,6 +160,7 @@ _CONFIG = (
     _rule("crun-uts", "config-rejected", _CREATE, r"hostname requires the UTS namespace", "crun"),
     _rule("runc-args", "config-rejected", _CREATE, r"args must not be empty", "runc"),
     _rule("runc-cwd", "config-rejected", _CREATE, r"Cwd must be an absolute path", "runc"),
+    _rule("runc-uid-range", "config-rejected", _CREATE, r"uids and gids must be in range", "runc ≤ 1.2.9"),
     _rule("runc-seccomp-args", "config-rejected", _CREATE, r"syscalls only have up to 6 arguments", "runc ≥ 1.0.2"),
     _rule("crun-seccomp-args", "config-rejected", _CREATE, r"invalid seccomp index `?\d", "crun"),
     _rule("runc-rootfs", "rootfs-missing", _CREATE, r"rootfs \(.*\) does not exist", "runc ≤ 1.0.3"),
@@ -237,7 +245,6 @@ _PRIVILEGES = (
     _rule("map", "userns-map-not-permitted", _CREATE, r"(?:writ\w+ .*[ug]id_map|new[ug]idmap)", "crun"),
     _rule("namespace", "namespace-not-permitted", _CREATE, rf"(?:unshare|setns|clone)\b.*: {_DENIED}", "runc, crun"),
     _rule("cgroup", "cgroup-not-permitted", _CREATE, rf"cgroup config\w*(?: for process)?{_CAUSED}.*{_DENIED}", "runc"),
-    _rule("crun-cgroup", "cgroup-not-permitted", _CREATE, r"creating cgroup directory `", "crun"),
 )
 
 _IDENTITIES = (

@@ -64,12 +64,10 @@ WRAPPERS: tuple[Wrapper, ...] = (
 
 def speaks_for(observation: Observation) -> str:
     """The versions that the runtime's error text belongs to; ``""`` when there is none, or it tells nothing."""
-    for call in observation.calls:
-        if call.returncode:
-            lines = error_lines(call.stderr)
-            for wrapper in WRAPPERS:
-                if any(wrapper.pattern.search(line.text) for line in lines):
-                    return wrapper.versions
+    lines = [line for call in observation.calls for line in error_lines(call.stderr) if call.returncode or line.marked]
+    for wrapper in WRAPPERS:
+        if any(wrapper.pattern.search(line.text) for line in lines):
+            return wrapper.versions
     return ""
 
 

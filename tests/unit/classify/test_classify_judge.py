@@ -98,6 +98,17 @@ def test_a_runtime_that_failed_after_start_is_still_heard() -> None:
     assert (verdict.cause, verdict.phase) == ("exec-not-permitted", Phase.EXEC)
 
 
+def test_a_start_that_ended_well_may_still_tell_that_the_program_could_not_run() -> None:
+    def call(verb: str, stderr: bytes) -> Call:
+        return Call(verb=verb, argv=(), returncode=0, stdout=b"", stderr=stderr, seconds=0.1)
+
+    said = b"exec container process `/p`: Permission denied\n"
+    made = Observation(calls=(call("create", b""), call("start", said)), reached=Reached.STARTED, exit_code=1)
+    verdict = judge(made)
+    assert isinstance(verdict, Denied)
+    assert (verdict.cause, verdict.phase) == ("exec-not-permitted", Phase.EXEC)
+
+
 def test_when_the_probe_spoke_stderr_is_not_the_reason() -> None:
     said = b"chdir: Permission denied\n"
     verdict = judge(seen(said, returncode=3, output=lines(START, END), reached=Reached.STARTED))

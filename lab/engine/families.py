@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lab.model.runtime import Family, RuntimeName
-from lab.model.settings import Action
 from lab.scenario.versions import key
 
 _SYSTRAP_SINCE = "20230101"
@@ -24,12 +23,3 @@ def global_flags(name: RuntimeName) -> tuple[str, ...]:
 def command(name: RuntimeName, binary: str, state: str, flags: tuple[str, ...], verb: str) -> tuple[str, ...]:
     """The start of an argv: binary, state directory, flags, verb."""
     return (binary, "--root", state, *global_flags(name), *flags, verb)
-
-
-def action(name: RuntimeName, wanted: Action) -> Action:
-    """How the runtime is asked for ``wanted``.
-
-    youki 0.7.0's ``run`` waits for a SIGCHLD that it misses when the container ends at once, and then hangs (measured:
-    one cell of twenty-five on a busy machine); its create and start do not.
-    """
-    return Action.CREATE_START if name.family is Family.YOUKI and wanted is Action.RUN else wanted

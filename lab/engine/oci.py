@@ -106,7 +106,7 @@ class OciEngine:
         calls = _Calls(self.workspace, bundle, prepared.job.runtime, settings)
         with open_streams(bundle, settings.caller) as streams, _inherited(bundle, settings) as fds:
             try:
-                observation = _ACTIONS[families.action(prepared.job.runtime.name, settings.action)](calls, streams, fds)
+                observation = _ACTIONS[settings.action](calls, streams, fds)
             except OSError as error:
                 observation = Observation(fault=f"the runtime cannot be started: {error}")
         observation = replace(observation, output=streams.written("stdout", observation.output))

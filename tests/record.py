@@ -53,7 +53,7 @@ _VOLATILE = (
     (re.compile(rb"(?m)^time=\S+ level=warning .*\n"), b""),
     (re.compile(rb'time="?[^" ]+"?|\d{4}-\d\d-\d\dT[\d:.]+Z?'), b"TIME"),
     (re.compile(rb"/tmp/permlab-[^/ \"'`]+"), b"/tmp/permlab"),
-    (re.compile(rb"permlab-record-\d+|permlab-[0-9a-z]+-\d+|cells/\d+"), b"NAME"),
+    (re.compile(rb"permlab-record[-\d]*|permlab-[0-9a-z]+-\d+|cells/\d+"), b"NAME"),
     (re.compile(rb"/proc/\d+|pid \d+|\[[\d:]+\]|/fd/\d+|fd[ =]\d+|0x[0-9a-f]{6,}"), b"N"),
     (re.compile(rb"[WIE]\d{4} [\d:.]+ +\d+ "), b"TIME "),
 )
@@ -198,7 +198,7 @@ def _compare(cell: RecordedCell, runtime: Runtime, seen: Observation) -> Iterato
 
 
 def main() -> int:
-    """Record the chosen cells over the chosen runtimes; 1 when the classifier disagrees with a statement."""
+    """Record the chosen cells over the chosen runtimes; 1 when one errored or the classifier disagrees."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cell", default="*", help="glob of cells (default: all)")
     parser.add_argument("--runtime", default="*", help="glob of runtimes in the cache (default: all)")
@@ -224,7 +224,7 @@ def main() -> int:
     ]
     for cell in cells:
         pull_image(cache, cell.image)
-    engine = OciEngine(workspace=open_workspace("record"), probe_layer=Path(probe(cache).layer))
+    engine = OciEngine(workspace=open_workspace(f"record-{os.getpid()}"), probe_layer=Path(probe(cache).layer))
     disagreements = 0
     try:
         for number, cell in enumerate(cells):

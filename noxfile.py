@@ -59,7 +59,7 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """permlab beside bare loops, on the same bundles."""
+    """Measure permlab beside bare loops, on the same bundles."""
     run(session, "python", "benchmarks/bench.py", *session.posargs)
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from lab.engine.workspace import CGROUPS, MARKER, PREFIX, remove_cgroups, start_time
 
-_RUN = re.compile(rf"{PREFIX}(\d{{8}}-\d{{6}}-[0-9a-f]{{4}})")
+_ID = r"\d{8}-\d{6}-[0-9a-f]{4}"
+_RUN = re.compile(rf"{PREFIX}({_ID})")
+_MARKS = re.compile(rf"(?:PERMLAB_RUN=|{PREFIX})({_ID})".encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +44,16 @@ def find_leftovers() -> tuple[Leftover, ...]:
         for path in top.glob(f"{PREFIX}*")
         if (found := _RUN.match(path.name))
     }
+    processes = _processes()
     return tuple(
         Leftover(
             run_id=run_id,
             alive=any(_alive(path) for path in directories.get(run_id, ())),
             directories=tuple(directories.get(run_id, ())),
             cgroups=(f"/{PREFIX}{run_id}",) if run_id in cgroups else (),
-            pids=_processes(run_id),
+            pids=tuple(processes.get(run_id, ())),
         )
-        for run_id in sorted({*directories, *cgroups})
+        for run_id in sorted({*directories, *cgroups, *processes})
     )
 
 
@@ -62,7 +65,7 @@ def remove(leftover: Leftover) -> None:
     for cgroup in leftover.cgroups:
         remove_cgroups(cgroup)
     until = time.monotonic() + 5
-    while time.monotonic() < until and _processes(leftover.run_id):
+    while time.monotonic() < until and leftover.run_id in _processes():
         time.sleep(0.05)
     for directory in leftover.directories:
         shutil.rmtree(directory, ignore_errors=True)
@@ -77,13 +80,13 @@ def _alive(directory: Path) -> bool:
         return False
 
 
-def _processes(run_id: str) -> tuple[int, ...]:
-    """Processes of a run: started by its lab (the mark in their environment), or living on its mounts."""
-    mark, path = f"PERMLAB_RUN={run_id}".encode(), f"{PREFIX}{run_id}".encode()
-    found = []
+def _processes() -> dict[str, list[int]]:
+    """Processes by run: started by its lab (the mark in their environment), or living on its mounts."""
+    found: dict[str, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0") or path in (entry / "mountinfo").read_bytes():
-                    found.append(int(entry.name))
-    return tuple(found)
+                text = (entry / "environ").read_bytes() + (entry / "mountinfo").read_bytes()
+                for run_id in {match.decode() for match in _MARKS.findall(text)}:
+                    found.setdefault(run_id, []).append(int(entry.name))
+    return found

@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lab.engine.bundle import Bundle
 from lab.model.settings import Caller, Stdio
-from lab.process import Collector
+from lab.process import OUTPUT_LIMIT, Collector
 
 NAMES = ("stdin", "stdout", "stderr")
 
@@ -23,14 +22,17 @@ class Streams:
     """Descriptors for stdin, stdout and stderr; a stream that is missing here is a pipe that the caller makes."""
 
     given: dict[str, int] = field(default_factory=dict)
-    files: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, bytes] = field(default_factory=dict)
     terminal: int | None = None
     screen: bytes = b""
 
     def written(self, name: str, piped: bytes) -> bytes:
         """What went to a stream: ``piped`` where it was a pipe, else what its file or the terminal holds."""
+        if name in self.kept:
+            return self.kept[name]
         if name in self.files:
-            return self.files[name].read_bytes()
+            return os.pread(self.files[name], OUTPUT_LIMIT, 0)
         if name in self.given:
             return self.screen if self.terminal is not None and name == "stdout" else b""
         return piped
@@ -53,6 +55,7 @@ def open_streams(bundle: Bundle, caller: Caller) -> Iterator[Streams]:
         with _screen(streams, slave):
             yield streams
     finally:
+        streams.kept = {name: streams.written(name, b"") for name in streams.files}
         for fd in streams.given.values():
             os.close(fd)
 
@@ -68,8 +71,9 @@ def _open(bundle: Bundle, caller: Caller, name: str, kind: Stdio, streams: Strea
     path = directory / name
     if kind is Stdio.READ_ONLY_FILE:
         return os.open(path, os.O_RDONLY)
-    streams.files[name] = path
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    # read back through this descriptor: the container may put anything in the place of a name
+    streams.files[name] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    return streams.files[name]
 
 
 @contextmanager

@@ -28,5 +28,6 @@ def bounded(text: str) -> str:
 
 def tail(raw: bytes) -> str:
     """The end of what a program wrote, on one line, at most :data:`LIMIT` characters."""
-    line = " ".join(shown(raw).split())
-    return line if len(line) <= LIMIT else "…" + line[1 - LIMIT :]
+    newest = raw[-16 * LIMIT :]  # escaping makes text longer, never shorter; white space may go
+    line = " ".join(shown(newest).split())
+    return line if len(line) <= LIMIT and newest == raw else "…" + line[1 - LIMIT :]

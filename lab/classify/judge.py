@@ -12,6 +12,7 @@ from lab.classify import checks as fact_checks
 from lab.classify.causes import CAUSES
 from lab.classify.evidence import bounded, shown, tail
 from lab.classify.finding import Finding
+from lab.classify.lines import NEWEST
 from lab.classify.programs import judge_program
 from lab.classify.steps import first_refused
 from lab.classify.texts import judge_text, lab_fault
@@ -105,7 +106,7 @@ def _ended_badly(observation: Observation, facts: Sequence[Fact]) -> Finding | N
         return None
     text = b"".join(call.stderr for call in observation.calls)
     program = not facts or facts[-1].get("op") == "exec"
-    if program and (found := judge_program(shown(text))):
+    if program and (found := judge_program(shown(text[-NEWEST:]))):
         return found
     if code < 0 or _SIGNAL_BASE < code <= _SIGNAL_BASE + _LAST_SIGNAL:
         return Finding("killed", Phase.PROCESS, f"ended by signal {-code if code < 0 else code - _SIGNAL_BASE}")

@@ -35,7 +35,7 @@ class Line:
     marked: bool
 
 
-LONGEST = 4096
+LONGEST = 2048
 """Characters of a line that are looked at."""
 
 NEWEST = 1 << 16

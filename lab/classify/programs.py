@@ -10,6 +10,7 @@ import re
 
 from lab.classify.evidence import bounded
 from lab.classify.finding import Finding
+from lab.classify.lines import LONGEST
 from lab.classify.runtime_texts import TextRule
 from lab.model.verdict import Phase
 
@@ -53,6 +54,6 @@ def judge_program(text: str) -> Finding | None:
     """What a program's stderr says, or ``None``."""
     for line in text.splitlines():
         for rule in PROGRAM_RULES:
-            if found := rule.pattern.search(line):
+            if found := rule.find(line[:LONGEST]):
                 return Finding(rule.cause, rule.phase, bounded(found[0]))
     return None

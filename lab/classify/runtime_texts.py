@@ -33,6 +33,10 @@ class TextRule:
     pattern: re.Pattern[str]
     note: str
 
+    def find(self, line: str) -> re.Match[str] | None:
+        """Where the pattern stands in a line. One that begins with ``.*`` fits at the start or nowhere."""
+        return self.pattern.match(line) if self.pattern.pattern.startswith(".*") else self.pattern.search(line)
+
 
 def _rule(name: str, cause: str, phase: Phase, pattern: str, note: str) -> TextRule:
     return TextRule(name, cause, phase, re.compile(pattern), note)

@@ -39,7 +39,7 @@ def match_text(stderr: bytes, *, marked_only: bool) -> tuple[TextRule, str] | No
     lines = [_core(line.text) for line in error_lines(stderr) if line.marked or not marked_only]
     for rule in TEXT_RULES:
         for line in lines:
-            if rule.pattern.search(line):
+            if rule.find(line):
                 return rule, line
     return None
 
@@ -53,6 +53,6 @@ def lab_fault(stderr: bytes) -> str | None:
     """What a text says of the lab's own or its host's fault, if it does."""
     for line in shown(stderr).splitlines():
         for rule in LAB_FAULTS:
-            if found := rule.pattern.search(line):
+            if found := rule.find(line):
                 return bounded(found[0])
     return None

@@ -19,7 +19,11 @@ NAMES = ("stdin", "stdout", "stderr")
 
 @dataclass(slots=True)
 class Streams:
-    """Descriptors for stdin, stdout and stderr; a stream that is missing here is a pipe that the caller makes."""
+    """Descriptors for stdin, stdout and stderr; a stream that is missing here is a pipe that the caller makes.
+
+    ``kept`` is what was written to files and to the terminal, once all is closed; the terminal's counts as stdout, or
+    as stderr where only that is one.
+    """
 
     given: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
@@ -33,9 +37,7 @@ class Streams:
             return self.kept[name]
         if name in self.files:
             return os.pread(self.files[name], OUTPUT_LIMIT, 0)
-        if name in self.given:
-            return self.screen if self.terminal is not None and name == "stdout" else b""
-        return piped
+        return b"" if name in self.given else piped
 
 
 @contextmanager
@@ -56,6 +58,9 @@ def open_streams(bundle: Bundle, caller: Caller) -> Iterator[Streams]:
             yield streams
     finally:
         streams.kept = {name: streams.written(name, b"") for name in streams.files}
+        on_screen = next((name for name in ("stdout", "stderr") if wanted[name] is Stdio.TERMINAL), None)
+        if on_screen is not None:
+            streams.kept[on_screen] = streams.screen
         for fd in streams.given.values():
             os.close(fd)
 

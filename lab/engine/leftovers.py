@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.engine.workspace import CGROUPS, MARKER, PREFIX, remove_cgroups, start_time
+from lab.engine.workspace import CGROUPS, PREFIX, burning_beacons, remove_cgroups
 
 _ID = r"\d{8}-\d{6}-[0-9a-f]{4}"
 _RUN = re.compile(rf"{PREFIX}({_ID})")
@@ -44,11 +43,11 @@ def find_leftovers() -> tuple[Leftover, ...]:
         for path in top.glob(f"{PREFIX}*")
         if (found := _RUN.match(path.name))
     }
-    processes = _processes()
+    processes, alive = _processes(), burning_beacons()
     return tuple(
         Leftover(
             run_id=run_id,
-            alive=any(_alive(path) for path in directories.get(run_id, ())),
+            alive=run_id in alive,
             directories=tuple(directories.get(run_id, ())),
             cgroups=(f"/{PREFIX}{run_id}",) if run_id in cgroups else (),
             pids=tuple(processes.get(run_id, ())),
@@ -69,15 +68,6 @@ def remove(leftover: Leftover) -> None:
         time.sleep(0.05)
     for directory in leftover.directories:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def _alive(directory: Path) -> bool:
-    """Whether the lab that made a workspace still runs; a pid alone could be another process's by now."""
-    try:
-        marker = json.loads((directory / MARKER).read_text())
-        return bool(marker["start"]) and start_time(marker["pid"]) == marker["start"]
-    except (OSError, ValueError, KeyError):
-        return False
 
 
 def _processes() -> dict[str, list[int]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
-import json
 import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -28,7 +28,6 @@ from lab.model.settings import IdMapping
 PREFIX = "permlab-"
 """Label of everything that a run leaves on the host while it lasts: directories in the temporary directory, cgroups."""
 
-MARKER = "owner.json"
 VIEW = "view"
 CGROUPS = Path("/sys/fs/cgroup")
 NAMESPACE_DEADLINE = 20.0
@@ -40,13 +39,14 @@ class Workspace:
     """The place of one run.
 
     ``privileged`` tells that it has its own mount namespace (root). ``outer`` is the root that a lab in a chroot came
-    from (see :func:`lab.engine.mounts.private_namespace`).
+    from (see :func:`lab.engine.mounts.private_namespace`). ``beacon`` tells others that the run goes on.
     """
 
     run_id: str
     root: Path
     privileged: bool
     outer: int | None = None
+    beacon: socket.socket | None = None
     _maps: dict[str, Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,6 +104,24 @@ class Workspace:
                 mounts.leave_view(self.root / VIEW, self.outer)
                 self.outer = None
         shutil.rmtree(self.root, ignore_errors=True)
+        if self.beacon is not None:
+            self.beacon.close()
+
+
+def light_beacon(run_id: str) -> socket.socket:
+    """An abstract socket with the run's name: the kernel lists it while its owner lives, however that ends.
+
+    Unlike a file with a pid it is seen from every mount and pid namespace (unix(7), abstract sockets).
+    """
+    beacon = socket.socket(socket.AF_UNIX)
+    beacon.bind(f"\0{PREFIX}{run_id}")
+    return beacon
+
+
+def burning_beacons() -> frozenset[str]:
+    """The ids of the runs whose labs live."""
+    words = Path("/proc/net/unix").read_text().split()
+    return frozenset(word.removeprefix(f"@{PREFIX}") for word in words if word.startswith(f"@{PREFIX}"))
 
 
 def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...]) -> Owner:
@@ -121,11 +139,11 @@ def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...
 def open_workspace(run_id: str) -> Workspace:
     """Make the place of a run; raises :class:`HostError` where the host does not allow it."""
     privileged = os.geteuid() == 0
+    beacon = light_beacon(run_id)
     root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{run_id}-"))
     root.chmod(0o755)
-    (root / MARKER).write_text(json.dumps({"run": run_id, "pid": os.getpid(), "start": start_time(os.getpid())}))
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    workspace = Workspace(run_id=run_id, root=root, privileged=privileged)
+    workspace = Workspace(run_id=run_id, root=root, privileged=privileged, beacon=beacon)
     if privileged:
         try:
             workspace.outer = _make_private(root)
@@ -225,11 +243,3 @@ def kill_cgroup(directory: Path) -> None:
         for pid in (directory / "cgroup.procs").read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), 9)
-
-
-def start_time(pid: int) -> str:
-    """Field 22 of /proc/PID/stat: with the pid it names a process for ever; empty when there is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

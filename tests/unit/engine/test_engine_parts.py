@@ -12,7 +12,7 @@ from lab.engine.bundle import ROOTLESS_UID, Bundle, caller_of, look
 from lab.engine.families import command
 from lab.engine.host import cgroup_layout, host_facts, missing_capabilities
 from lab.engine.leftovers import find_leftovers
-from lab.engine.workspace import mapped_owner, start_time
+from lab.engine.workspace import mapped_owner
 from lab.model.runtime import Family, RuntimeName
 from lab.model.settings import Caller, IdMapping, Settings
 from lab.oci.capabilities import BY_NUMBER
@@ -50,20 +50,13 @@ def test_new_run_ids_are_labels() -> None:
     assert leftovers._RUN.fullmatch(f"{workspace.PREFIX}{new_run_id()}")  # noqa: SLF001  # what clean looks for
 
 
-def test_a_live_lab_is_told_by_pid_and_start_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_live_lab_is_told_by_its_beacon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(leftovers, "CGROUPS", tmp_path / "no-cgroups")
-    place = tmp_path / f"permlab-{RUN}-abc"
-    place.mkdir()
-    marker = place / workspace.MARKER
-    for text, alive in (
-        (f'{{"run": "{RUN}", "pid": {os.getpid()}, "start": "{start_time(os.getpid())}"}}', True),
-        (f'{{"run": "{RUN}", "pid": {os.getpid()}, "start": "1"}}', False),
-        (f'{{"run": "{RUN}", "pid": 999999999, "start": ""}}', False),
-        ("{", False),
-    ):
-        marker.write_text(text)
-        assert [one.alive for one in find_leftovers()] == [alive], text
+    (tmp_path / f"permlab-{RUN}-abc").mkdir()
+    with workspace.light_beacon(RUN):
+        assert [one.alive for one in find_leftovers() if one.run_id == RUN] == [True]
+    assert [one.alive for one in find_leftovers() if one.run_id == RUN] == [False]
 
 
 def test_owners_go_through_the_maps_of_a_user_namespace() -> None:

@@ -366,7 +366,7 @@ def _prepared(ready: _Ready) -> Prepared | Skipped | Errored:
     waiting, runtime = ready.waiting, ready.runtime
     try:
         image = ready.image.result()
-    except ProvisionError as error:
+    except LabError as error:
         return _unprovisioned(error)
     if isinstance(runtime, LabError):
         return _unprovisioned(runtime)

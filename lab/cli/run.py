@@ -279,7 +279,8 @@ def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:
         tell(f"{ended}; continue with `permlab run --resume {run.header.id}`")
     if ended is Ended.INTERRUPTED:
         return EXIT_INTERRUPTED
-    measured = [record for record in run.records if record.verdict.kind not in {"skipped", "errored"}]
-    if not measured and any(record.verdict.kind == "errored" for record in run.records):
-        return EXIT_ENVIRONMENT
-    return EXIT_NOT_HELD if run.void or any(held(record) is False for record in run.records) else 0
+    kinds = {record.verdict.kind for record in run.records}
+    measured = kinds - {"skipped", "errored"}
+    if measured and (run.void or any(held(record) is False for record in run.records)):
+        return EXIT_NOT_HELD
+    return EXIT_ENVIRONMENT if "errored" in kinds else 0

@@ -93,15 +93,7 @@ class Cache:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary directory on the cache's own file system, removed afterwards."""
-        base = self.root / "tmp"
-        try:
-            base.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HostError(
-                f"the cache directory {self.root} cannot be written",
-                details=str(error),
-                resolution="set PERMLAB_CACHE to a directory of yours",
-            ) from error
+        base = self._directory("tmp")
         path = Path(tempfile.mkdtemp(prefix=f"build-{os.getpid()}-", dir=base))
         try:
             yield path
@@ -118,10 +110,21 @@ class Cache:
         for path in self.stale():
             remove_tree(path)
 
+    def _directory(self, name: str) -> Path:
+        path = self.root / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(
+                f"the cache directory {self.root} cannot be written",
+                details=str(error),
+                resolution="set PERMLAB_CACHE to a directory of yours",
+            ) from error
+        return path
+
     @contextmanager
     def _lock(self, kind: str, name: str) -> Iterator[None]:
-        base = self.root / "locks"
-        base.mkdir(parents=True, exist_ok=True)
+        base = self._directory("locks")
         with FileLock(base / f"{kind}-{name}.lock".replace("/", "_")):
             yield
 

@@ -11,7 +11,9 @@ import os
 import pytest
 from hypothesis import settings
 
-FEATURES = {"root": os.geteuid() == 0}
+from lab.engine import host
+
+FEATURES = {"root": os.geteuid() == 0 and "CAP_SYS_ADMIN" in host.capabilities()}
 REASONS = {"root": "needs root: mounts, other users, containers called by uid 0"}
 
 settings.register_profile("lab", deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ def test_help_is_as_its_golden_file_says(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(permlab, [*path, "--help"], prog_name="permlab", terminal_width=100)
     assert result.exit_code == 0
     name = f"help-{'-'.join(('permlab', *path))}.txt"
+    if os.environ.get("PERMLAB_UPDATE_GOLDEN"):
+        (GOLDEN / name).write_text(result.output)
     assert result.output == (GOLDEN / name).read_text(), f"{name} is not current"
     assert "Example" in result.output or path == ("runtimes",)
     assert "\b" not in result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def test_golden(name: str) -> None:
     settings, context = CASES[name]
     text = json.dumps(build_config(IMAGE, settings, context), indent=1) + "\n"
     path = GOLDEN / f"config-{name}.json"
+    if os.environ.get("PERMLAB_UPDATE_GOLDEN"):
+        path.write_text(text)
     assert text == path.read_text(), f"{path.name} is not current"
 
 

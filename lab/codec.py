@@ -269,6 +269,9 @@ def scenario_schema() -> dict[str, Any]:
     }
 
 
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_bytes="base64"))
+
+
 def to_data(value: object) -> Any:  # noqa: ANN401  # plain JSON data of any shape
     """Any model object as plain JSON data (dicts, lists, strings, numbers); bytes as base64."""
-    return TypeAdapter(Any, config=ConfigDict(ser_json_bytes="base64")).dump_python(value, mode="json")
+    return _ANYTHING.dump_python(value, mode="json")

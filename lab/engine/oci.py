@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Self
 
 from lab import process
-from lab.codec import decode_facts
 from lab.engine import families, host
 from lab.engine.base import Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundle
@@ -138,7 +137,7 @@ def _reachable(path: Path) -> bool:
 
 def _reached(observation: Observation, bundle: Bundle) -> Reached:
     """Started: the probe spoke, or a process without the probe was waited for; created: the runtime noted a pid."""
-    if observation.reached is Reached.STARTED or decode_facts(observation.output):
+    if observation.reached is Reached.STARTED or b'"op":"start"' in observation.output:
         return Reached.STARTED
     return Reached.CREATED if (bundle.path / "pid").exists() else observation.reached
 

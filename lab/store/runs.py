@@ -72,13 +72,12 @@ class RunWriter:
 
     def _line(self, line: bytes) -> None:
         data = line + b"\n"
-        end = os.fstat(self.fd).st_size
         try:
             written = os.write(self.fd, data)
         except OSError as error:
             raise self._failure(str(error)) from error
         if written != len(data):
-            os.ftruncate(self.fd, end)
+            os.ftruncate(self.fd, os.fstat(self.fd).st_size - written)
             raise self._failure("the disk is full")
 
     def _failure(self, why: str) -> StoreError:

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -98,7 +98,7 @@ class Runner:
             self._collect(flow)
         finally:
             flow.stopped.set()
-            _end(threads)
+            _end(threads, self.engines.values())
             flow.discard_rest()
 
     def _sort(self, tasks: Sequence[Task]) -> dict[str, list[_Waiting]]:
@@ -353,11 +353,13 @@ class _Flow:
                 seen.waiting.engine.discard(seen.prepared)
 
 
-def _end(threads: Sequence[threading.Thread]) -> None:
+def _end(threads: Sequence[threading.Thread], engines: Collection[Engine]) -> None:
     """End the threads of a stopped run, and what they wait for; a build that starts anew is ended again."""
     until = time.monotonic() + PATIENCE
     while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
         process.end_all()
+        for engine in engines:
+            engine.interrupt()
         for thread in threads:
             thread.join(0.05)
 

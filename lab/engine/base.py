@@ -51,6 +51,9 @@ class Engine(Protocol):
     def execute(self, prepared: Prepared) -> Observation:
         """Run the cell and return what was seen. Never raises for what a container or runtime does."""
 
+    def interrupt(self) -> None:
+        """End what ``execute`` waits for in other threads, so that it returns soon; may be called again."""
+
     def discard(self, prepared: Prepared) -> None:
         """Remove everything that ``prepare`` and ``execute`` left of the cell."""
 

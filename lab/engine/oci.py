@@ -42,6 +42,7 @@ class OciEngine:
     cache: Cache | None = None
     name: str = "oci"
     _subordinate: SubordinateIds = field(init=False)
+    _running: dict[int, _Calls] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._subordinate = SubordinateIds(workspace=self.workspace, cache=self.cache)
@@ -104,10 +105,13 @@ class OciEngine:
         before = look(bundle, settings.host)
         calls = _Calls(self.workspace, bundle, prepared.job.runtime, settings)
         with open_streams(bundle, settings.caller) as streams, _inherited(bundle, settings) as fds:
+            self._running[prepared.job.serial] = calls
             try:
                 observation = _ACTIONS[settings.action](calls, streams, fds)
             except OSError as error:
                 observation = Observation(fault=f"the runtime cannot be started: {error}")
+            finally:
+                del self._running[prepared.job.serial]
         observation = replace(observation, output=streams.written("stdout", observation.output))
         return replace(
             observation,
@@ -116,6 +120,11 @@ class OciEngine:
             host_after=look(bundle, settings.host),
             seconds={**prepared.seconds, "execute": time.monotonic() - started},
         )
+
+    def interrupt(self) -> None:
+        """Kill the containers that other threads are waiting for in :meth:`execute`."""
+        for calls in tuple(self._running.values()):
+            calls.kill()
 
     def discard(self, prepared: Prepared) -> None:
         """Remove the cell's bundle, and its container where the runtime left one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -203,10 +204,16 @@ def _patterns(rule: Mapping[str, _Values]) -> dict[str, str | tuple[str, ...]]:
     return {axis: value if isinstance(value, str) else tuple(value) for axis, value in rule.items()}
 
 
+@lru_cache(maxsize=4096)
+def _settings(text: str) -> Settings:
+    """Cells that differ in their runtime only have the same settings: they share one decoded object."""
+    return _SettingsDocument.model_validate_json(text).settings
+
+
 def decode_settings(data: Mapping[str, Any], *, where: str) -> Settings:
     """Settings from merged data; raises :class:`InputError` that lists every fault."""
     try:
-        return _SettingsDocument.model_validate_json(json.dumps({"settings": data}, default=str)).settings
+        return _settings(json.dumps({"settings": data}, default=str))
     except ValidationError as error:
         raise InputError(f"{where}: settings do not fit", details="\n".join(_faults(error, where))) from None
 

@@ -6,12 +6,12 @@ import json
 import os
 import stat
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from lab.engine import host, mounts
 from lab.engine.trees import Owner, apply_edits, as_named, lstat_in_root, read_text
-from lab.engine.workspace import Workspace, mapped_owner
+from lab.engine.workspace import ConvertedSettings, Workspace, mapped_owner
 from lab.errors import HostError
 from lab.model.image import Image
 from lab.model.observation import HostFact
@@ -34,7 +34,7 @@ ROOTLESS_UID = 1001
 """The ordinary user of rootless cells when the lab runs as root and the cell names none."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Bundle:
     """One cell's files. ``stored`` is config.json with its placeholders, ``exec_stored`` the exec's process.json."""
 
@@ -47,7 +47,7 @@ class Bundle:
     fixtures: dict[str, Path] = field(default_factory=dict)
     mounted: list[Path] = field(default_factory=list)
 
-    @property
+    @cached_property
     def rootfs(self) -> Path:
         """The root file system as the runtime will see it."""
         return self.path / "rootfs"
@@ -89,7 +89,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
         if linux.namespaces.get("user") == HELD:
             workspace.hold_user_namespace(linux.uid_mappings, linux.gid_mappings, bundle.user_namespace)
             bundle.mounted.append(bundle.user_namespace)
-        _write_config(bundle, image, settings)
+        _write_config(workspace, bundle, image, settings)
     except OSError as error:
         remove_bundle(bundle)
         raise HostError("the cell's bundle cannot be made", details=str(error)) from error
@@ -115,14 +115,14 @@ def remove_bundle(bundle: Bundle) -> None:
         mounts.unmount(target)
     bundle.mounted.clear()
     if bundle.path.is_dir():
-        remove_tree(bundle.path) if os.geteuid() else _remove_tree(bundle.path)
+        remove_tree(bundle.path) if os.geteuid() else _remove_tree(str(bundle.path))
 
 
-def _remove_tree(path: Path) -> None:
+def _remove_tree(path: str) -> None:
     """Remove a small tree; quicker than shutil.rmtree, whose care against races a private tmpfs does not need."""
     for entry in os.scandir(path):
         if entry.is_dir(follow_symlinks=False):
-            _remove_tree(Path(entry.path))
+            _remove_tree(entry.path)
         else:
             os.unlink(entry.path)
     os.rmdir(path)
@@ -179,9 +179,20 @@ def _make_fixture(workspace: Workspace, bundle: Bundle, name: str, fixture: Fixt
     return path
 
 
-def _write_config(bundle: Bundle, image: Image, settings: Settings) -> None:
-    own = any(edit.path in _ACCOUNTS for edit in settings.rootfs)
-    accounts = _accounts(str(bundle.rootfs)) if own else _image_accounts(image.rootfs)
+def _write_config(workspace: Workspace, bundle: Bundle, image: Image, settings: Settings) -> None:
+    if any(edit.path in _ACCOUNTS for edit in settings.rootfs):
+        converted = _convert(bundle, image, settings, _accounts(str(bundle.rootfs)))
+    else:
+        key = (id(settings), image.digest, bundle.caller)
+        converted = workspace.configs.get(key) or _convert(bundle, image, settings, _image_accounts(image.rootfs))
+        workspace.configs[key] = converted
+    bundle.stored, bundle.exec_stored = converted.config, converted.process
+    (bundle.path / "config.json").write_text(bundle.fill(bundle.stored))
+    if bundle.exec_stored:
+        (bundle.path / "process.json").write_text(bundle.fill(bundle.exec_stored))
+
+
+def _convert(bundle: Bundle, image: Image, settings: Settings, accounts: tuple[str, str]) -> ConvertedSettings:
     dropped = {full_name(name) for name in settings.caller.drop_capabilities}
     context = Context(
         passwd=accounts[0],
@@ -189,11 +200,12 @@ def _write_config(bundle: Bundle, image: Image, settings: Settings) -> None:
         caller_capabilities=tuple(name for name in host.capabilities() if name not in dropped),
         rootless=bundle.caller if bundle.caller[0] else None,
     )
-    bundle.stored = json.dumps(build_config(image.config, settings, context))
-    (bundle.path / "config.json").write_text(bundle.fill(bundle.stored))
-    if settings.exec is not None:
-        bundle.exec_stored = json.dumps(build_process(settings.exec, image.config, settings, context))
-        (bundle.path / "process.json").write_text(bundle.fill(bundle.exec_stored))
+    beside = build_process(settings.exec, image.config, settings, context) if settings.exec is not None else None
+    return ConvertedSettings(
+        settings=settings,
+        config=json.dumps(build_config(image.config, settings, context)),
+        process=json.dumps(beside) if beside is not None else "",
+    )
 
 
 def _accounts(tree: str) -> tuple[str, str]:

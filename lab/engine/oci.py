@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -166,7 +167,7 @@ def _inherited(bundle: Bundle, settings: Settings) -> Iterator[tuple[int, ...]]:
             os.close(fd)
 
 
-@dataclass(slots=True)
+@dataclass
 class _Calls:
     """The calls of one cell's runtime, all with the same caller."""
 
@@ -175,7 +176,7 @@ class _Calls:
     runtime: Runtime
     settings: Settings
 
-    @property
+    @cached_property
     def state(self) -> Path:
         """The runtime's state directory, one for each caller."""
         path = self.workspace.root / "state" / str(self.bundle.caller[0])

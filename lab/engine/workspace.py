@@ -15,15 +15,16 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from lab import process
 from lab.engine import mounts
 from lab.engine.trees import Owner
 from lab.errors import HostError
-from lab.model.settings import IdMapping
+from lab.model.settings import IdMapping, Settings
 
 PREFIX = "permlab-"
 """Label of everything that a run leaves on the host while it lasts: directories in the temporary directory, cgroups."""
@@ -34,12 +35,22 @@ NAMESPACE_DEADLINE = 20.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class ConvertedSettings:
+    """Settings as config.json and, for an exec, process.json, with placeholders."""
+
+    settings: Settings
+    config: str
+    process: str
+
+
+@dataclass(kw_only=True)
 class Workspace:
     """The place of one run.
 
     ``privileged`` tells that it has its own mount namespace (root). ``outer`` is the root that a lab in a chroot came
-    from (see :func:`lab.engine.mounts.private_namespace`). ``beacon`` tells others that the run goes on.
+    from (see :func:`lab.engine.mounts.private_namespace`). ``configs`` keeps what settings were converted to, by the
+    settings' identity (they are kept, too), image and caller. ``beacon`` tells others that the run goes on.
     """
 
     run_id: str
@@ -47,6 +58,7 @@ class Workspace:
     privileged: bool
     outer: int | None = None
     beacon: socket.socket | None = None
+    configs: dict[tuple[int, str, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -60,8 +72,8 @@ class Workspace:
         """Where programs stand that only some of the run's callers may find."""
         return self.root / "bin"
 
-    @property
-    def environment(self) -> dict[str, str]:
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
         """What every runtime of this run gets as its environment; the mark is how ``permlab clean`` finds it."""
         return {**process.small_environment(), "PERMLAB_RUN": self.run_id, "XDG_RUNTIME_DIR": str(self.root / "xdg")}
 

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -167,7 +166,7 @@ def _inherited(bundle: Bundle, settings: Settings) -> Iterator[tuple[int, ...]]:
             os.close(fd)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Calls:
     """The calls of one cell's runtime, all with the same caller."""
 
@@ -176,15 +175,10 @@ class _Calls:
     runtime: Runtime
     settings: Settings
 
-    @cached_property
+    @property
     def state(self) -> Path:
-        """The runtime's state directory, one for each caller."""
-        path = self.workspace.root / "state" / str(self.bundle.caller[0])
-        if not path.exists():
-            path.mkdir(parents=True, exist_ok=True)
-            if self.workspace.privileged:
-                os.chown(path, *self.bundle.caller)
-        return path
+        """The runtime's state directory."""
+        return self.workspace.state_of(self.bundle.caller)
 
     def argv(self, verb: str, *arguments: str) -> tuple[str, ...]:
         """A call as the caller makes it, with its capabilities taken away by setpriv."""

@@ -60,6 +60,7 @@ class Workspace:
     beacon: socket.socket | None = None
     configs: dict[tuple[int, str, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
+    _states: dict[tuple[int, int], Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -105,6 +106,16 @@ class Workspace:
         target.touch()
         with _user_namespace(uid_maps, gid_maps) as fd:
             mounts.bind(Path(f"/proc/self/fd/{fd}"), target)
+
+    def state_of(self, caller: tuple[int, int]) -> Path:
+        """The state directory of the runtimes that one (uid, gid) calls."""
+        if caller not in self._states:
+            path = self.root / "state" / str(caller[0])
+            path.mkdir(parents=True, exist_ok=True)
+            if self.privileged:
+                os.chown(path, *caller)
+            self._states[caller] = path
+        return self._states[caller]
 
     def close(self) -> None:
         """Remove everything of this run; safe to call twice."""

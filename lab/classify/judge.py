@@ -42,6 +42,8 @@ def _candidates(seen: Observation, tolerate: frozenset[str], checks: Sequence[Ch
     if not any(fact.get("op") == "start" for fact in facts):
         yield _verdict(_not_started(seen))
     yield _verdict(first_refused(facts, tolerate=tolerate, judged=fact_checks.judged_steps(checks)))
+    if not facts and any(check.fact.startswith(("start.", "step.")) for check in checks):
+        yield _verdict(_ended_badly(seen, facts))  # a probe that never spoke: its facts are not wrong, but missing
     yield fact_checks.first_broken(checks, facts, seen)
     if not any(check.fact == "exit_code" for check in checks):
         yield _verdict(_ended_badly(seen, facts))

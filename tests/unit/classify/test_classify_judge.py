@@ -46,6 +46,13 @@ def test_a_fault_of_the_lab_comes_before_everything() -> None:
     assert verdict == Errored(reason="the deadline")
 
 
+def test_a_runtime_that_fails_with_an_unknown_text_is_not_judged_by_facts_that_are_missing() -> None:
+    checks = (Check(fact="start.umask", equals="0027", cause="umask-ignored"),)
+    verdict = judge(seen(b"a text that no rule knows", returncode=1, reached=Reached.CREATED), checks=checks)
+    assert isinstance(verdict, Failed)
+    assert verdict.cause == "unrecognised"
+
+
 @pytest.mark.parametrize(
     "text",
     [

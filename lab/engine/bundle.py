@@ -183,7 +183,7 @@ def _write_config(workspace: Workspace, bundle: Bundle, image: Image, settings: 
     if any(edit.path in _ACCOUNTS for edit in settings.rootfs):
         converted = _convert(bundle, image, settings, _accounts(str(bundle.rootfs)))
     else:
-        key = (id(settings), image.digest, bundle.caller)
+        key = (id(settings), image, bundle.caller)  # images of one root file system differ in their config
         converted = workspace.configs.get(key) or _convert(bundle, image, settings, _image_accounts(image.rootfs))
         workspace.configs[key] = converted
     bundle.stored, bundle.exec_stored = converted.config, converted.process

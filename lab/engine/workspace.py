@@ -24,6 +24,7 @@ from lab import process
 from lab.engine import mounts
 from lab.engine.trees import Owner
 from lab.errors import HostError
+from lab.model.image import Image
 from lab.model.settings import IdMapping, Settings
 
 PREFIX = "permlab-"
@@ -58,7 +59,7 @@ class Workspace:
     privileged: bool
     outer: int | None = None
     beacon: socket.socket | None = None
-    configs: dict[tuple[int, str, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
+    configs: dict[tuple[int, Image, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _states: dict[tuple[int, int], Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

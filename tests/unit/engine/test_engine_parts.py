@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from lab.engine import leftovers, mounts, workspace
-from lab.engine.bundle import ROOTLESS_UID, Bundle, caller_of, look
+from lab.engine.bundle import ROOTLESS_UID, Bundle, _write_config, caller_of, look
 from lab.engine.families import command
 from lab.engine.host import cgroup_layout, host_facts, missing_capabilities
 from lab.engine.leftovers import find_leftovers
 from lab.engine.workspace import mapped_owner
+from lab.model.image import Image, ImageConfig
 from lab.model.runtime import Family, RuntimeName
 from lab.model.settings import Caller, IdMapping, Settings
 from lab.oci.capabilities import BY_NUMBER
@@ -122,3 +124,22 @@ def test_a_mount_that_the_kernel_refuses_says_where(tmp_path: Path) -> None:
         mounts.mount("none", tmp_path / "x", "nothing-such")
     with pytest.raises(OSError, match="unmount"):
         mounts.unmount(tmp_path)
+
+
+@pytest.mark.needs_root
+def test_images_of_one_root_file_system_keep_their_own_configs(tmp_path: Path) -> None:
+    place = workspace.Workspace(run_id=RUN, root=tmp_path, privileged=False)
+    (tmp_path / "rootfs").mkdir()
+    found, settings = [], Settings()
+    for name, directory in (("static", "/"), ("static:nonroot", "/home/nonroot")):
+        image = Image(
+            name=name,
+            rootfs=str(tmp_path / "rootfs"),
+            digest="sha256:the-same",
+            config=ImageConfig(working_dir=directory),
+            origin="test",
+        )
+        bundle = Bundle(path=tmp_path, identifier="x", caller=(0, 0), cgroup="/x")
+        _write_config(place, bundle, image, settings)
+        found.append(json.loads(bundle.stored)["process"]["cwd"])
+    assert found == ["/", "/home/nonroot"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import HostError, SourceUnreachable
 from lab.process import Completed, run
+
+BUSY_SECONDS = 5.0
+"""How long a program that is still open for writing somewhere is tried again."""
 
 
 @dataclass(slots=True)
@@ -30,11 +35,28 @@ def tool(
     Raises :class:`HostError` when the program is not on this host.
     """
     try:
-        return run(argv, deadline=deadline, env=env, cwd=cwd)
+        return _run_when_closed(argv, deadline=deadline, env=env, cwd=cwd)
     except FileNotFoundError as error:
         raise HostError(
             f"{argv[0]} is not on this host", resolution=f"install {argv[0]}, or choose another provider"
         ) from error
+
+
+def _run_when_closed(
+    argv: Sequence[str], *, deadline: float, env: Mapping[str, str] | None, cwd: Path | None
+) -> Completed:
+    """Run a program that may have been written a moment ago.
+
+    Another thread's fork can hold the file open for writing until it execs: ETXTBSY then passes by itself.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return run(argv, deadline=deadline, env=env, cwd=cwd)
+        except OSError as error:
+            if error.errno != errno.ETXTBSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
 
 
 def require_answer(source: str) -> None:

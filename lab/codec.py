@@ -101,14 +101,6 @@ def decode_toml(text: str, where: str) -> dict[str, Any]:
         raise InputError(f"{where} is not a TOML file", details=f"{where}: {error}") from error
 
 
-def decode_scenario(data: Mapping[str, Any], *, id: str, where: str) -> Scenario:  # noqa: A002  # the field's name
-    """A scenario from the data of its file. Raises :class:`InputError` that lists every fault."""
-    scenario, faults = examine_scenario(data, id=id, where=where)
-    if faults or scenario is None:
-        raise InputError(f"{where} is not a valid scenario", details="\n".join(faults))
-    return scenario
-
-
 def examine_scenario(
     data: Mapping[str, Any],
     *,

@@ -38,14 +38,14 @@ from lab.provision.cache import Cache, default_cache
 from lab.provision.catalogue import load_catalogue
 from lab.provision.probe import probe
 from lab.report.expectations import held
-from lab.report.formats import RENDERERS
+from lab.report.formats import RENDERERS, SUFFIXES
 from lab.runner import Runner, Task
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, parse
 from lab.store import runs as store
 
 EXIT_ENVIRONMENT = 3
-SUFFIXES = {"markdown": "md", "json": "json"}
+WRITTEN = ("markdown", "json")
 """The formats that every run writes into its reports directory."""
 
 
@@ -268,8 +268,8 @@ def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:
     name = "+".join(name for name in run.header.scenarios if name != CONTROLS) or CONTROLS
     try:
         reports.mkdir(parents=True, exist_ok=True)
-        for kind, suffix in SUFFIXES.items():
-            (reports / f"{name}.{suffix}").write_text(RENDERERS[kind](run, style()), encoding="utf-8")
+        for kind in WRITTEN:
+            (reports / f"{name}{SUFFIXES[kind]}").write_text(RENDERERS[kind](run, style()), encoding="utf-8")
     except OSError as error:
         raise StoreError(
             f"the reports cannot be written to {reports}", details=str(error), resolution="choose --reports DIR"

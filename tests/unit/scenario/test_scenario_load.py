@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.codec import decode_scenario, scenario_schema
+from lab.codec import examine_scenario, scenario_schema
 from lab.errors import InputError
 from lab.model.scenario import Cell
 from lab.provision.catalogue import load_catalogue
@@ -248,10 +248,7 @@ keys = st.sampled_from(
 @given(st.dictionaries(keys, toml_values, max_size=6))
 def test_any_data_is_a_scenario_or_refused_with_paths(data: dict[str, object]) -> None:
     document = {"format": 1, "question": "?", **data}
-    try:
-        decode_scenario(document, id="s", where="s.toml")
-        details = ""
-    except InputError as error:
-        details = error.details
-    assert not details or details.startswith("s.toml: ")
-    assert bool(details) or document["format"] == 1
+    scenario, faults = examine_scenario(document, id="s", where="s.toml")
+    assert scenario is not None or faults
+    assert all(fault.startswith("s.toml: ") for fault in faults)
+    assert bool(faults) or document["format"] == 1

@@ -7,6 +7,7 @@ them, and the JSON Schemas are generated from the same types.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -269,6 +270,11 @@ def scenario_schema() -> dict[str, Any]:
 
 
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=ConfigDict(ser_json_bytes="base64"))
+
+
+def settings_digest(settings: Settings) -> str:
+    """``sha256:…`` over all that a cell says, the same in every run."""
+    return f"sha256:{hashlib.sha256(json.dumps(to_data(settings), sort_keys=True).encode()).hexdigest()}"
 
 
 def to_data(value: object) -> Any:  # noqa: ANN401  # plain JSON data of any shape

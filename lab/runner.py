@@ -20,7 +20,7 @@ from typing import Protocol
 from lab import process
 from lab.classify.judge import judge
 from lab.classify.wrappers import disagrees, speaks_for
-from lab.codec import to_data
+from lab.codec import settings_digest, to_data
 from lab.engine.base import Engine, Job, Prepared
 from lab.errors import LabError, ProvisionError, SourceUnreachable
 from lab.model.image import Image
@@ -28,6 +28,7 @@ from lab.model.observation import Observation
 from lab.model.record import Provenance, Record
 from lab.model.runtime import Runtime
 from lab.model.scenario import Cell, Resolved, Scenario
+from lab.model.settings import Settings
 from lab.model.verdict import Errored, Skipped, Verdict
 from lab.provision.cache import Cache
 from lab.provision.images import pull_image
@@ -82,6 +83,7 @@ class Runner:
     jobs: int
     deadline: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    _digests: dict[int, tuple[Settings, str]] = field(init=False, default_factory=dict)
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run every task and store its record; ends early, with what runs ended too, when ``stop`` is set."""
@@ -222,11 +224,22 @@ class Runner:
                 judge(seen.observation, tolerate=settings.tolerate, checks=settings.checks),
                 seen=seen,
                 provenance=Provenance(
-                    runtime=job.runtime.sha256, image=job.image.digest, probe=self.probe_digest, config=config
+                    runtime=job.runtime.sha256,
+                    image=job.image.digest,
+                    probe=self.probe_digest,
+                    config=config,
+                    settings=self._digest(settings),
                 ),
             )
         finally:
             seen.waiting.engine.discard(seen.prepared)
+
+    def _digest(self, settings: Settings) -> str:
+        """The settings' digest, made once for cells that share an object."""
+        known = self._digests.get(id(settings))
+        if known is None:
+            known = self._digests[id(settings)] = (settings, settings_digest(settings))
+        return known[1]
 
     def _store(
         self,

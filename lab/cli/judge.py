@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from lab.classify.judge import judge
-from lab.classify.wrappers import disagrees, speaks_for
+from lab.classify.again import judged_again
 from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
 from lab.model.record import Record, Run
 from lab.report.formats import RENDERERS
@@ -55,19 +54,7 @@ def run(run_word: str, *, form: str | None) -> int:
 
 def judge_again(run: Run) -> Run:
     """The run with every verdict derived anew from its observation; skips and lab faults without one stay."""
-    return replace(run, records=tuple(_again(record) for record in run.records))
-
-
-def _again(record: Record) -> Record:
-    if record.observation is None:
-        return record
-    text = speaks_for(record.observation)
-    return replace(
-        record,
-        verdict=judge(record.observation, tolerate=record.tolerate, checks=record.checks),
-        speaks_for=text,
-        text_differs=bool(text) and disagrees(text, record.axes.get("runtime", "")),
-    )
+    return replace(run, records=tuple(judged_again(record) for record in run.records))
 
 
 def _words(record: Record) -> str:

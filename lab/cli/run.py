@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
-from importlib import metadata
+from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from lab.cli.common import (
     EXIT_INTERRUPTED,
@@ -27,21 +21,17 @@ from lab.cli.common import (
     style,
     tell,
 )
+from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
-from lab.engine.host import host_facts
-from lab.engine.oci import OciEngine
-from lab.engine.workspace import open_workspace
 from lab.errors import InputError, StoreError
-from lab.model.record import Record, Run, RunHeader
+from lab.model.record import Record, Run
 from lab.model.scenario import Scenario
 from lab.provision.cache import Cache, default_cache
-from lab.provision.catalogue import load_catalogue
-from lab.provision.probe import probe
 from lab.report.expectations import held
 from lab.report.formats import RENDERERS, SUFFIXES
-from lab.runner import Runner, Task
-from lab.scenario.expand import expand, select
+from lab.runner import Task
 from lab.scenario.load import CONTROLS, find, parse
+from lab.session import Session, new_header, open_session, tasks_of
 from lab.store import runs as store
 
 EXIT_ENVIRONMENT = 3
@@ -118,14 +108,16 @@ def run(
         path = store.find(runs_directory(), resume)
         header = store.read(path).header
         loaded = tuple(parse(text, id=name, where=f"{name} (stored)") for name, text in header.scenarios.items())
-        tasks = plan(loaded, header.runtimes, header.patterns, header.where)
+        tasks = tasks_of(loaded, header.runtimes, header.patterns, header.where)
         writer = store.reopen(path)
     else:
         if not scenarios:
             raise InputError("no scenario is named", resolution="try `permlab run chdir-cwd` or `permlab scenarios`")
         texts = {path.stem: read_text(path) for path in (find(name) for name in (*scenarios, CONTROLS))}
-        header = _header(texts, words, patterns, where)
-        tasks = plan((*load_named(scenarios), *_controls(scenarios)), words, patterns, where)
+        header = new_header(texts, argv=sys.argv[1:], runtimes=words, patterns=patterns, where=where)
+        loaded = (*load_named(scenarios), *_controls(scenarios))
+        check_where(where, loaded)
+        tasks = tasks_of(loaded, words, patterns, where)
         if not tasks:
             raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
         writer = store.create(runs_directory(), header)
@@ -136,44 +128,8 @@ def run(
     return _report(store.read(writer.path), form=form, reports=reports, ended=ended)
 
 
-def plan(
-    scenarios: Sequence[Scenario], words: tuple[str, ...], patterns: tuple[str, ...], where: str | None
-) -> list[Task]:
-    """The cells to run, controls first: for every runtime that a chosen cell uses, its control cells."""
-    check_where(where, scenarios)
-    releases = tuple(load_catalogue())
-    asked = [scenario for scenario in scenarios if scenario.id != CONTROLS]
-    tasks = [
-        Task(scenario=scenario, cell=cell)
-        for scenario in asked or scenarios
-        for cell in select(expand(scenario, releases, words).cells, patterns, where)
-    ]
-    controls = [scenario for scenario in scenarios if scenario.id == CONTROLS and asked]
-    used = tuple(dict.fromkeys(task.cell.value("runtime") for task in tasks))
-    before = [
-        Task(scenario=scenario, cell=cell)
-        for scenario in controls
-        for cell in (expand(scenario, releases, used).cells if used else ())
-    ]
-    return [*before, *tasks]
-
-
 def _controls(scenarios: tuple[str, ...]) -> tuple[Scenario, ...]:
     return () if CONTROLS in {find(name).stem for name in scenarios} else load_named((CONTROLS,))
-
-
-def _header(texts: dict[str, str], words: tuple[str, ...], patterns: tuple[str, ...], where: str | None) -> RunHeader:
-    return RunHeader(
-        id=store.new_run_id(),
-        lab_version=metadata.version("permlab"),
-        started=store.now(),
-        host=host_facts(),
-        argv=("permlab", *sys.argv[1:]),
-        scenarios=texts,
-        runtimes=words,
-        patterns=patterns,
-        where=where,
-    )
 
 
 def _execute(
@@ -187,80 +143,28 @@ def _execute(
     form: str,
 ) -> Ended:
     """Run what is not stored yet."""
-    stored = store.read(writer.path)
-    known = {record.cell for record in stored.records}
-    todo = [task for task in tasks if task.cell.id not in known]
-    program = probe(cache)
-    workspace = open_workspace(writer.path.stem)
-    engine = OciEngine(workspace=workspace, probe_layer=Path(program.layer), cache=cache)
-    progress = _Progress(writer=writer, total=len(todo), form=form)
-    runner = Runner(
-        cache=cache,
-        engines={engine.name: engine},
-        writer=writer,
-        listener=progress,
-        probe_digest=program.sha256,
-        jobs=jobs or len(os.sched_getaffinity(0)),
-        deadline=deadline,
-    )
-    if fail_fast:
-        progress.stop = runner.stop.set
-    previous = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        runner.run(todo)
-    except KeyboardInterrupt:
-        return Ended.INTERRUPTED
-    finally:
-        progress.close()
-        signal.signal(signal.SIGTERM, previous)
-        engine.close()
-    return Ended.STOPPED if runner.stop.is_set() else Ended.COMPLETE
+    progress = Progress(so_far=partial(_show, writer.path) if form == "terminal" else None)
+    with open_session(cache, writer, progress, jobs=jobs, deadline=deadline) as session, progress, interruptible():
+        progress.expect(sum(task.cell.id not in session.records for task in tasks))
+        if fail_fast:
+            progress.watch = partial(_fail_fast, session, progress)
+        try:
+            session.run(tasks)
+        except KeyboardInterrupt:
+            return Ended.INTERRUPTED
+        return Ended.STOPPED if session.stop.is_set() else Ended.COMPLETE
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _fail_fast(session: Session, progress: Progress, record: Record) -> None:
+    if held(record) is False:
+        progress.note(f"{record.cell}: not as expected; stopping (--fail-fast)")
+        session.stop.set()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Progress:
-    """Tells the user what goes on, on stderr; shows the matrix so far, once, while slow builds still run."""
-
-    writer: store.RunWriter
-    total: int
-    form: str
-    stop: Callable[[], None] | None = None
-    bar: tqdm[Any] = field(init=False)
-    shown: bool = False
-
-    def __post_init__(self) -> None:
-        tqdm.monitor_interval = 0  # no thread of its own beside the lab's
-        interval = 0.5 if sys.stderr.isatty() else 10.0  # a log needs a line now and then, not an animation
-        self.bar = tqdm(total=self.total, unit="cell", file=sys.stderr, dynamic_ncols=True, mininterval=interval)
-
-    def note(self, line: str) -> None:
-        """A line above the bar."""
-        self.bar.write(line, file=sys.stderr)
-
-    def done(self, record: Record) -> None:
-        """One more cell."""
-        self.bar.update()
-        if self.stop is not None and held(record) is False:
-            self.note(f"{record.cell}: not as expected; stopping (--fail-fast)")
-            self.stop()
-
-    def pause(self) -> None:
-        """The matrix so far, when at least half of it is there."""
-        if self.shown or self.form != "terminal" or self.bar.n * 2 < self.total:
-            return
-        self.shown = True
-        run = store.read(self.writer.path)
-        with tqdm.external_write_mode(file=sys.stderr):
-            click.echo(RENDERERS["terminal"](run, style()), nl=False)
-            click.echo("(so far: the other runtimes are still being built)\n")
-
-    def close(self) -> None:
-        """End the bar."""
-        self.bar.close()
+def _show(path: Path) -> None:
+    """The matrix as it is now, while the rest still runs."""
+    click.echo(RENDERERS["terminal"](store.read(path), style()), nl=False)
+    click.echo("(so far: the other runtimes are still being built)\n")
 
 
 def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:

@@ -19,13 +19,15 @@ class Provenance:
     """Of what exactly the record speaks: digests and versions, not names.
 
     ``config`` is the sha256 of the config.json in its stored form (see ``Run.configs``); ``runtime`` is the sha256 of
-    the binary, described in the run's ``runtimes``; ``image`` the image's digest; ``probe`` the probe's sha256.
+    the binary, described in the run's ``runtimes``; ``image`` the image's digest; ``probe`` the probe's sha256;
+    ``settings`` the digest of all that the cell says (see ``lab.codec.settings_digest``).
     """
 
     runtime: str = ""
     image: str = ""
     probe: str = ""
     config: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,8 @@ class Record:
 
     ``speaks_for`` is the range of runtime versions that the error text belongs to, and ``text_differs`` tells that
     the version asked for lies outside it (a backport or a mislabelled build). ``tolerate`` and ``checks`` stand in the
-    record so that it can be judged again without the scenario file.
+    record so that it can be judged again without the scenario file. ``reused_from`` is the id of the run that measured
+    it, where that is another one than the run that holds it.
     """
 
     cell: str
@@ -50,6 +53,7 @@ class Record:
     text_differs: bool = False
     started: str = ""
     control: bool = False
+    reused_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

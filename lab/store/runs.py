@@ -14,8 +14,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,8 +34,9 @@ def now() -> str:
 
 
 def new_run_id() -> str:
-    """A run's id: sorts by time, and names the run's cgroups and directories."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    """A run's id: sorts by time, to 1/65536 of a second, and names the run's cgroups and directories."""
+    moment = datetime.now(UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond * 65536 // 1_000_000:04x}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,19 +125,20 @@ def reopen(path: Path) -> RunWriter:
     try:
         _lock(fd, path)
         data = path.read_bytes()
-        os.ftruncate(fd, data.rfind(b"\n") + 1)
+        whole = data[: data.rfind(b"\n") + 1]
+        os.ftruncate(fd, len(whole))
     except BaseException:
         os.close(fd)
         raise
     known = {
         f"{kind}:{value['digest']}"
-        for kind, value in (next(iter(json.loads(line).items())) for line in data.splitlines()[1:] if _side(line))
+        for kind, value in (next(iter(json.loads(line).items())) for line in whole.splitlines()[1:] if _side(line))
     }
     return RunWriter(path=path, fd=fd, known=known)
 
 
 def _side(line: bytes) -> bool:
-    return line.startswith((b'{"runtime"', b'{"image"', b'{"config"')) and line.endswith(b"}")
+    return line.startswith((b'{"runtime"', b'{"image"', b'{"config"'))
 
 
 def _lock(fd: int, path: Path) -> None:
@@ -208,6 +210,41 @@ def _data(line: bytes, where: str) -> dict[str, Any]:
 def stored(directory: Path) -> tuple[Path, ...]:
     """All stored runs, oldest first."""
     return tuple(sorted(directory.glob(f"*{SUFFIX}"))) if directory.is_dir() else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A record and the run that holds it."""
+
+    run: Run
+    record: Record
+
+
+def search(directory: Path, digests: Collection[str], *, but: Path) -> dict[str, list[Found]]:
+    """The records whose settings have one of these digests, by digest, the latest run first; ``but`` is left out.
+
+    A run that is damaged or of a newer format is passed over: it is asked for by nobody.
+    """
+    found: dict[str, list[Found]] = defaultdict(list)
+    needles = [digest.encode() for digest in digests]
+    for path in reversed(stored(directory)):
+        if path == but or not _mentions(path, needles):
+            continue
+        try:
+            run = read(path)
+        except (StoreError, InputError):
+            continue
+        if run.void:
+            continue
+        for record in run.records:
+            if record.provenance.settings in digests:
+                found[record.provenance.settings].append(Found(run=run, record=record))
+    return found
+
+
+def _mentions(path: Path, needles: Sequence[bytes]) -> bool:
+    data = path.read_bytes()
+    return any(needle in data for needle in needles)
 
 
 def find(directory: Path, word: str) -> Path:

@@ -1,0 +1,82 @@
+"""What a user sees while cells run: a bar on stderr, and ^C that ends everything."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+from lab.model.record import Record
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """Tells the user what goes on, on stderr.
+
+    ``so_far``, where given, is called once, when at least half of the cells are there and slow builds still run.
+    ``watch`` gets every record. ``expect`` tells how many cells are to come.
+    """
+
+    so_far: Callable[[], None] | None = None
+    watch: Callable[[Record], None] | None = None
+    bar: tqdm[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        tqdm.monitor_interval = 0  # no thread of its own beside the lab's
+        interval = 0.5 if sys.stderr.isatty() else 10.0  # a log needs a line now and then, not an animation
+        self.bar = tqdm(
+            total=0,
+            unit="cell",
+            file=sys.stderr,
+            dynamic_ncols=True,
+            mininterval=interval,
+            delay=1e-9,  # nothing to show before the first ``expect``
+        )
+
+    def expect(self, cells: int) -> None:
+        """That many more cells are to come."""
+        self.bar.total = (self.bar.total or 0) + cells
+        self.bar.refresh()
+
+    def note(self, line: str) -> None:
+        """A line above the bar."""
+        self.bar.write(line, file=sys.stderr)
+
+    def done(self, record: Record) -> None:
+        """One more cell."""
+        self.bar.update()
+        if self.watch is not None:
+            self.watch(record)
+
+    def pause(self) -> None:
+        """What is known so far, when at least half of it is there."""
+        if self.so_far is not None and self.bar.n * 2 >= (self.bar.total or 0):
+            with tqdm.external_write_mode(file=sys.stderr):
+                self.so_far()
+            self.so_far = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends what the block does as ^C does: with :class:`KeyboardInterrupt`."""
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,246 @@
+"""An open lab: what cells need to run, from the cache to the engines, under one handle.
+
+Whoever wants measurements opens a session on a run and asks: :meth:`Session.run` for all cells of a plan,
+:meth:`Session.measure` for some, with answers that stored runs already hold taken from there.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+
+from lab.classify.again import judged_again
+from lab.codec import settings_digest
+from lab.engine.base import Engine
+from lab.engine.host import host_facts
+from lab.engine.oci import OciEngine
+from lab.engine.workspace import open_workspace
+from lab.errors import LabError
+from lab.model.record import Record, Run, RunHeader
+from lab.model.scenario import Scenario
+from lab.provision.cache import Cache
+from lab.provision.catalogue import load_catalogue
+from lab.provision.images import pull_image
+from lab.provision.probe import probe
+from lab.provision.pulling import pull_all
+from lab.provision.runtimes import verify
+from lab.runner import Listener, Runner, Task
+from lab.scenario.expand import expand, select
+from lab.scenario.load import CONTROLS
+from lab.scenario.resolve import expectation_of, resolve
+from lab.store import runs as store
+
+
+def new_header(
+    texts: Mapping[str, str],
+    *,
+    argv: Sequence[str],
+    runtimes: tuple[str, ...] = (),
+    patterns: tuple[str, ...] = (),
+    where: str | None = None,
+) -> RunHeader:
+    """The header of a run that starts now; ``texts`` maps scenario ids to what their files say."""
+    return RunHeader(
+        id=store.new_run_id(),
+        lab_version=metadata.version("permlab"),
+        started=store.now(),
+        host=host_facts(),
+        argv=("permlab", *argv),
+        scenarios=texts,
+        runtimes=runtimes,
+        patterns=patterns,
+        where=where,
+    )
+
+
+def tasks_of(
+    scenarios: Sequence[Scenario], words: tuple[str, ...] = (), patterns: tuple[str, ...] = (), where: str | None = None
+) -> list[Task]:
+    """The cells to run, controls first: for every runtime that a chosen cell uses, its control cells."""
+    releases = tuple(load_catalogue())
+    asked = [scenario for scenario in scenarios if scenario.id != CONTROLS]
+    tasks = [
+        Task(scenario=scenario, cell=cell)
+        for scenario in asked or scenarios
+        for cell in select(expand(scenario, releases, words).cells, patterns, where)
+    ]
+    controls = [scenario for scenario in scenarios if scenario.id == CONTROLS and asked]
+    used = tuple(dict.fromkeys(task.cell.value("runtime") for task in tasks))
+    before = [
+        Task(scenario=scenario, cell=cell)
+        for scenario in controls
+        for cell in (expand(scenario, releases, used).cells if used else ())
+    ]
+    return [*before, *tasks]
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """An open lab that writes one run. ``stop`` may be set by a listener to end early.
+
+    ``records`` maps the id of every cell that this run holds to its latest record.
+    """
+
+    cache: Cache
+    header: RunHeader
+    writer: store.RunWriter
+    listener: Listener
+    engines: Mapping[str, Engine]
+    probe_digest: str
+    jobs: int
+    deadline: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+    records: dict[str, Record] = field(default_factory=dict)
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Run every task that this run does not hold yet."""
+        self._run([task for task in tasks if task.cell.id not in self.records])
+
+    def measure(self, tasks: Sequence[Task], *, anew: bool = False) -> tuple[Record, ...]:
+        """One record for each task, in order; fewer when the session was stopped.
+
+        What this run does not hold is looked for among the runs that this lab's version stored on this host: a record
+        with the same settings, engine, runtime binary, image and probe is copied into this run (``Record.reused_from``
+        names its own) and judged again. The rest is run. With ``anew`` every task is run, whatever is known.
+        """
+        if not anew:
+            self._reuse([task for task in tasks if task.cell.id not in self.records])
+        self._run([task for task in tasks if anew or task.cell.id not in self.records])
+        return tuple(self.records[task.cell.id] for task in tasks if task.cell.id in self.records)
+
+    def close(self) -> None:
+        """End the engines."""
+        for engine in self.engines.values():
+            engine.close()
+
+    def _run(self, tasks: Sequence[Task]) -> None:
+        if not tasks:
+            return
+        Runner(
+            cache=self.cache,
+            engines=self.engines,
+            writer=self.writer,
+            listener=_Remembering(listener=self.listener, records=self.records),
+            probe_digest=self.probe_digest,
+            jobs=self.jobs,
+            deadline=self.deadline,
+            stop=self.stop,
+        ).run(tasks)
+
+    def _reuse(self, tasks: Sequence[Task]) -> None:
+        """Copy what stored runs hold of the tasks into this run."""
+        wanted = {task.cell.id: (task, settings_digest(resolve(task.scenario, task.cell).settings)) for task in tasks}
+        known = store.search(self.writer.path.parent, {digest for _, digest in wanted.values()}, but=self.writer.path)
+        if not known:
+            return
+        current = self._current({task.cell.value("runtime") for task, _ in wanted.values()})
+        for task, digest in wanted.values():
+            now = (current(task.cell.value("runtime"), task.cell.value("image")), task.cell.value("engine"))
+            for found in known.get(digest, ()):
+                record = found.record
+                then = ((record.provenance.runtime, record.provenance.image), record.axes.get("engine", ""))
+                if (
+                    then == now
+                    and self._from_here(found.run)
+                    and record.provenance.probe == self.probe_digest
+                    and _measured(record)
+                ):
+                    self._adopt(task, found)
+                    break
+
+    def _from_here(self, run: Run) -> bool:
+        return (run.header.host, run.header.lab_version) == (self.header.host, self.header.lab_version)
+
+    def _current(self, runtimes: set[str]) -> Callable[[str, str], tuple[str, str]]:
+        """What tells the digests that a runtime and an image have now; empty for what cannot be had."""
+        binaries: dict[str, str] = {}
+        for name, runtime in pull_all(self.cache, sorted(runtimes), progress=self.listener.note):
+            if not isinstance(runtime, LabError):
+                binaries[str(name)] = verify(self.cache, runtime.name).sha256
+        images: dict[str, str] = {}
+
+        def digests(runtime: str, image: str) -> tuple[str, str]:
+            if image not in images:
+                images[image] = pull_image(self.cache, image).digest
+            return binaries.get(runtime, ""), images[image]
+
+        return digests
+
+    def _adopt(self, task: Task, found: store.Found) -> None:
+        record = replace(
+            judged_again(found.record),
+            cell=task.cell.id,
+            scenario=task.scenario.id,
+            axes=dict(task.cell.axes),
+            expectation=expectation_of(task.scenario, task.cell),
+            control=task.scenario.id == CONTROLS,
+            reused_from=found.record.reused_from or found.run.header.id,
+        )
+        digests = record.provenance
+        self.writer.describe("runtime", digests.runtime, found.run.runtimes[digests.runtime])
+        self.writer.describe("image", digests.image, found.run.images[digests.image])
+        self.writer.describe("config", digests.config, found.run.configs[digests.config])
+        self.writer.record(record)
+        self.records[record.cell] = record
+        self.listener.done(record)
+
+
+@contextmanager
+def open_session(
+    cache: Cache,
+    writer: store.RunWriter,
+    listener: Listener,
+    *,
+    jobs: int | None = None,
+    deadline: float | None = None,
+) -> Iterator[Session]:
+    """Open the lab for one run; everything that it started ends with the block.
+
+    ``jobs`` cells run at once (default: all cores); ``deadline`` is in seconds for each call of a runtime and goes
+    before what scenarios say.
+    """
+    program = probe(cache)
+    engine = OciEngine(workspace=open_workspace(writer.path.stem), probe_layer=Path(program.layer), cache=cache)
+    stored = store.read(writer.path)
+    session = Session(
+        cache=cache,
+        header=stored.header,
+        writer=writer,
+        listener=listener,
+        engines={engine.name: engine},
+        probe_digest=program.sha256,
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        deadline=deadline,
+        records={record.cell: record for record in stored.records},
+    )
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _measured(record: Record) -> bool:
+    return record.observation is not None and record.verdict.kind not in {"skipped", "errored"}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Remembering:
+    """A listener that keeps the records, before it passes them on."""
+
+    listener: Listener
+    records: dict[str, Record]
+
+    def note(self, line: str) -> None:
+        self.listener.note(line)
+
+    def done(self, record: Record) -> None:
+        self.records[record.cell] = record
+        self.listener.done(record)
+
+    def pause(self) -> None:
+        self.listener.pause()

@@ -176,10 +176,11 @@ def _values(name: str, records: Sequence[Record], source: Source) -> Values:
 def _column_order(key: _ColumnKey) -> tuple[int, str, str, tuple[int, Version, str]]:
     family, _, version = key[0].partition("@")
     families = list(Family)
-    return (families.index(Family(family)) if family in families else len(families), family, key[1], _place(version))
+    rank = families.index(Family(family)) if family in families else len(families)
+    return (rank, family, key[1], version_place(version))
 
 
-def _place(version: str) -> tuple[int, Version, str]:
+def version_place(version: str) -> tuple[int, Version, str]:
     """Versions in their order, and after them what is no version (a binary of the user's own)."""
     try:
         return (0, name_key(f"x@{version}")[1], "")
@@ -194,7 +195,7 @@ def _group_columns(
 
     def equal(key: _ColumnKey) -> tuple[object, ...]:
         family, _, version = key[0].partition("@")
-        return family, key[1], _place(version)[0], tuple(row.get(key) for row in found)
+        return family, key[1], version_place(version)[0], tuple(row.get(key) for row in found)
 
     groups = [tuple(group) for _, group in groupby(keys, key=equal)]
     rows = (

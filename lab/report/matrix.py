@@ -173,11 +173,15 @@ def _values(name: str, records: Sequence[Record], source: Source) -> Values:
     return tuple(sorted({record.axes.get(name) for record in records}, key=lambda value: source.rank(name, value)))
 
 
-def _column_order(key: _ColumnKey) -> tuple[int, str, str, tuple[int, Version, str]]:
+def _column_order(key: _ColumnKey) -> tuple[tuple[int, str], str, tuple[int, Version, str]]:
     family, _, version = key[0].partition("@")
+    return (family_rank(family), key[1], version_place(version))
+
+
+def family_rank(family: str) -> tuple[int, str]:
+    """Runtimes in the order in which the lab names them, and after them what it does not know, by name."""
     families = list(Family)
-    rank = families.index(Family(family)) if family in families else len(families)
-    return (rank, family, key[1], version_place(version))
+    return (families.index(Family(family)) if family in families else len(families), family)
 
 
 def version_place(version: str) -> tuple[int, Version, str]:

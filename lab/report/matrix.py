@@ -9,7 +9,7 @@ yet, or left out by the scenario) have an empty slot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -116,27 +116,47 @@ def controls(run: Run) -> tuple[Record, ...]:
     return tuple(sorted((record for record in run.records if record.control), key=lambda record: record.cell))
 
 
+_Key = tuple[str | None, ...]
+_ColumnKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """One scenario's table before anything is joined: one row for each combination, one column for each runtime.
+
+    ``columns`` holds (runtime, engine) in their order; the engine is empty where the scenario has but one. ``rows``
+    maps the values of ``axes`` to the records of each column; columns without a record are left out.
+    """
+
+    scenario: str
+    question: str
+    fixed: tuple[tuple[str, str], ...]
+    axes: tuple[tuple[str, Values], ...]
+    columns: tuple[_ColumnKey, ...]
+    rows: Mapping[_Key, Mapping[_ColumnKey, Sequence[Record]]]
+
+
 def matrices(run: Run) -> tuple[Matrix, ...]:
     """One matrix for each scenario that has records, in the order of the run's header.
 
     Control cells stand in none, unless the run has nothing else.
     """
+    return tuple(join(grid) for grid in grids(run))
+
+
+def grids(run: Run) -> tuple[Grid, ...]:
+    """What :func:`matrices` shows, with every combination and every runtime for itself."""
     found: dict[str, list[Record]] = {scenario: [] for scenario in run.header.scenarios}
     for record in [record for record in run.records if not record.control] or run.records:
         found.setdefault(record.scenario, []).append(record)
     return tuple(
-        _matrix(scenario, records, read_source(run.header.scenarios.get(scenario, "")))
+        _grid(scenario, records, read_source(run.header.scenarios.get(scenario, "")))
         for scenario, records in found.items()
         if records
     )
 
 
-_Key = tuple[str | None, ...]
-_ColumnKey = tuple[str, str]
-"""Runtime and engine; the engine is empty where it is no part of the column."""
-
-
-def _matrix(scenario: str, records: Sequence[Record], source: Source) -> Matrix:
+def _grid(scenario: str, records: Sequence[Record], source: Source) -> Grid:
     values = _axis_values(records, source)
     engines = len(values.get(ENGINE, ())) > 1
     beside = {RUNTIME, ENGINE} if engines else {RUNTIME}
@@ -148,15 +168,26 @@ def _matrix(scenario: str, records: Sequence[Record], source: Source) -> Matrix:
         column = (record.axes.get(RUNTIME, ""), record.axes.get(ENGINE, "") if engines else "")
         table.setdefault(row, {}).setdefault(column, []).append(record)
     order = sorted(table, key=lambda key: [source.rank(*pair) for pair in zip(names, key, strict=True)])
-    keys = sorted({column for row in table.values() for column in row}, key=_column_order)
-    columns, rows = _group_columns(keys, {key: table[key] for key in order})
-    for axis in reversed(range(len(names))):
-        rows = _group_rows(rows, axis)
-    return Matrix(
+    return Grid(
         scenario=scenario,
         question=source.question,
         fixed=tuple((name, found[0] or "") for name, found in values.items() if name in single),
         axes=tuple((name, values[name]) for name in names),
+        columns=tuple(sorted({column for row in table.values() for column in row}, key=_column_order)),
+        rows={key: table[key] for key in order},
+    )
+
+
+def join(grid: Grid) -> Matrix:
+    """The grid with adjacent versions as one column, and rows as one row, where nothing differs."""
+    columns, rows = _group_columns(grid.columns, grid.rows)
+    for axis in reversed(range(len(grid.axes))):
+        rows = _group_rows(rows, axis)
+    return Matrix(
+        scenario=grid.scenario,
+        question=grid.question,
+        fixed=grid.fixed,
+        axes=grid.axes,
         columns=columns,
         rows=rows,
     )
@@ -193,7 +224,7 @@ def version_place(version: str) -> tuple[int, Version, str]:
 
 
 def _group_columns(
-    keys: Sequence[_ColumnKey], table: dict[_Key, dict[_ColumnKey, list[Record]]]
+    keys: Sequence[_ColumnKey], table: Mapping[_Key, Mapping[_ColumnKey, Sequence[Record]]]
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
     found = [{key: outcome(some[-1]) for key, some in row.items()} for row in table.values()]
 

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import click
 
-from lab.cli import clean, doctor, judge, plan, run, runs, runtimes, scenarios, show
+from lab.cli import clean, doctor, engines, judge, plan, run, runs, runtimes, scenarios, show
 from lab.cli.common import CONTEXT, EXIT_INTERRUPTED
 from lab.errors import LabError
 
@@ -33,8 +33,18 @@ def permlab() -> None:
     """
 
 
-for verb in (run.command, plan.command, show.command, judge.command, runs.command, runtimes.group, scenarios.command):
+for verb in (
+    run.command,
+    plan.command,
+    show.command,
+    judge.command,
+    runs.command,
+    runtimes.group,
+    engines.group,
+    scenarios.command,
+):
     permlab.add_command(verb)
+permlab.add_command(engines.group)
 permlab.add_command(doctor.command)
 permlab.add_command(clean.command)
 

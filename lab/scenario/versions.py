@@ -15,6 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from lab.errors import InputError
+from lab.model.engine import EngineFamily, EngineName
 from lab.model.runtime import Family, Release, RuntimeName
 
 _RANGE = re.compile(r"(?P<name>[a-z]+)(?P<range>\s*[<>=!~].*)")
@@ -49,6 +50,21 @@ def parse_name(text: str) -> RuntimeName:
     key(label)
     version, _, build = label.partition("+")
     return RuntimeName(family=Family(family), version=version, build=build or None)
+
+
+def parse_engine(text: str) -> EngineName:
+    """``docker[@20.10.24[+build]]`` as an :class:`EngineName`; raises :class:`InputError`."""
+    family, at, label = text.partition("@")
+    if family not in set(EngineFamily) or (at and (not label or family == EngineFamily.OCI)):
+        raise InputError(
+            f"{text!r} does not name an engine",
+            details=f"expected NAME or NAME@VERSION with NAME one of {', '.join(EngineFamily)} (oci has no versions)",
+            resolution="see the known versions with `permlab engines list --all`",
+        )
+    version, _, build = label.partition("+")
+    if version:
+        key(label)
+    return EngineName(family=EngineFamily(family), version=version or None, build=build or None)
 
 
 @cache

@@ -15,7 +15,7 @@ from lab.process import Identity, run, small_environment
 from lab.provision import debian
 from lab.provision.building import forget_silent
 from lab.provision.cache import Cache, default_cache, sha256_file
-from lab.provision.providers.debian import interpreter
+from lab.provision.linked import interpreter
 from lab.provision.providers.go import wheel_go
 from lab.provision.pulling import pull_all
 from lab.provision.runtimes import pull, verify

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab.model.runtime import Provider
 from lab.provision.catalogue import load_catalogue
-from lab.provision.providers.debian import interpreter
+from lab.provision.linked import interpreter
 from lab.provision.providers.go import module_text
 
 

@@ -10,13 +10,14 @@ from tabulate import tabulate
 from lab.model.record import Record, Run
 from lab.report.escape import cut, escape_text
 from lab.report.expectations import held
-from lab.report.matrix import Column, Matrix, Outcome
+from lab.report.matrix import Matrix, Outcome
 from lab.report.style import Style
 from lab.report.summary import Report, build
 from lab.report.words import (
     ALL_FROM,
     MISSING,
     UNMET,
+    column_head,
     counted,
     found_words,
     show_command,
@@ -106,7 +107,7 @@ def _page(
     table: Matrix, labels: Sequence[Sequence[str]], columns: Sequence[int], painter: _Painter, *, wrap: bool
 ) -> str:
     """The axes and some of the columns as one table. Head and rule are rows of it: tabulate would pad its headers."""
-    head = [*(name for name, _ in table.axes), *(_column_head(table.columns[place]) for place in columns)]
+    head = [*(name for name, _ in table.axes), *(column_head(table.columns[place]) for place in columns)]
     rule = [
         *("-" * _label_width(table, labels, place) for place in range(len(table.axes))),
         *("-" * _column_width(table, place, wrap=wrap) for place in columns),
@@ -179,13 +180,8 @@ def _label_width(table: Matrix, labels: Sequence[Sequence[str]], place: int) -> 
 
 def _column_width(table: Matrix, place: int, *, wrap: bool) -> int:
     outcomes = {row.slots[place].outcome for row in table.rows}
-    texts = [_column_head(table.columns[place]), *("\n".join(_sign_lines(one, wrap=wrap)) for one in outcomes)]
+    texts = [column_head(table.columns[place]), *("\n".join(_sign_lines(one, wrap=wrap)) for one in outcomes)]
     return max(len(line) for text in texts for line in text.split("\n"))
-
-
-def _column_head(column: Column) -> str:
-    versions = escape_text(column.range).replace(" … ", " …\n").replace(", ", ",\n")
-    return "\n".join(filter(None, (escape_text(column.family), escape_text(column.engine), versions)))
 
 
 def _sign_lines(outcome: Outcome | None, *, wrap: bool) -> list[str]:

@@ -9,7 +9,7 @@ from lab.model.record import Record
 from lab.model.scenario import Expectation
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped, Verdict
 from lab.report.escape import escape_text
-from lab.report.matrix import Outcome
+from lab.report.matrix import Column, Outcome
 
 MISSING = "·"
 UNMET = "!"
@@ -66,6 +66,12 @@ def values_words(values: tuple[str | None, ...], known: tuple[str | None, ...]) 
         return f"any of {len(values)}"
     named = ", ".join(value_words(value) for value in values[:NAMED])
     return named if len(values) <= NAMED else f"{named}, … ({len(values)} of {len(known)})"
+
+
+def column_head(column: Column) -> str:
+    """Runtime, engine and versions, each on lines of its own."""
+    versions = escape_text(column.range).replace(" … ", " …\n").replace(", ", ",\n")
+    return "\n".join(filter(None, (escape_text(column.family), escape_text(column.engine), versions)))
 
 
 def show_command(record: Record) -> str:

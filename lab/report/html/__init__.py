@@ -1,0 +1,1 @@
+"""The report as one static HTML page: a view model in plain Python, templates, one style sheet, one script."""

@@ -64,8 +64,8 @@ def document(run: Run) -> Document:
                 not_held=tuple(record.cell for record in controls(run) if held(record) is False),
             ),
         ),
-        runtimes=_described(run.runtimes),
-        images=_described(run.images),
+        runtimes=described(run.runtimes),
+        images=described(run.images),
         cells=tuple(_cell(record) for record in run.records),
     )
 
@@ -76,7 +76,8 @@ def _block(value: object) -> str:
     return json.dumps(value)
 
 
-def _described(known: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
+def described(known: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
+    """What is known of runtimes or images by digest, as plain data, without the paths of the machine that ran them."""
     return {
         digest: {key: to_data(value) for key, value in facts.items() if key not in _LOCAL}
         for digest, facts in known.items()

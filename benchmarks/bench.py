@@ -27,11 +27,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from lab import process
-from lab.engine.base import Job
+from lab.engine.base import EngineContext, Job
 from lab.engine.bundle import Bundle
 from lab.engine.families import command
 from lab.engine.host import host_facts
 from lab.engine.oci import OciEngine
+from lab.engine.registry import Engines
 from lab.engine.workspace import Workspace, open_workspace
 from lab.model.image import Image
 from lab.model.record import Record, RunHeader
@@ -85,7 +86,7 @@ def tasks_for(runtime: str, cells: int) -> list[Task]:
     return [Task(scenario=made, cell=cell) for cell in expand(made, ()).cells]
 
 
-def time_permlab(cache: Cache, engine: OciEngine, program: ProbeBinary, tasks: list[Task], workers: int) -> float:
+def time_permlab(cache: Cache, engines: Engines, program: ProbeBinary, tasks: list[Task], workers: int) -> float:
     """Seconds for the whole way: bundle, runtime, verdict, stored record, clean-up."""
     with tempfile.TemporaryDirectory() as directory:
         header = RunHeader(
@@ -95,7 +96,7 @@ def time_permlab(cache: Cache, engine: OciEngine, program: ProbeBinary, tasks: l
         with store.create(Path(directory), header) as writer:
             runner = Runner(
                 cache=cache,
-                engines={"oci": engine},
+                engines=engines,
                 writer=writer,
                 listener=listener,
                 probe_digest=program.sha256,
@@ -145,7 +146,7 @@ def time_loop(workspace: Workspace, runtime: Runtime, paths: list[Path], workers
         done = process.run(
             ["xargs", "-P", str(workers), "-I{}", *call, "--bundle", f"{paths[0].parent}/{{}}", "bench-{}"],
             deadline=LOOP_DEADLINE,
-            stdin=stdin,
+            stdin=stdin.fileno(),
             env=workspace.environment,
         )
         seconds = time.monotonic() - started
@@ -167,7 +168,9 @@ def time_docker(cells: int, workers: int) -> float | str:
         names.write(b"x\n" * cells)
         names.seek(0)
         started = time.monotonic()
-        process.run(["xargs", "-P", str(workers), "-I{}", "docker", *words], deadline=LOOP_DEADLINE, stdin=names)
+        process.run(
+            ["xargs", "-P", str(workers), "-I{}", "docker", *words], deadline=LOOP_DEADLINE, stdin=names.fileno()
+        )
         return time.monotonic() - started
 
 
@@ -178,6 +181,7 @@ def compare(names: Sequence[str], counts: Sequence[int], workers: Sequence[int],
     image = pull_image(cache, IMAGE)
     provisioned = {name: pull(cache, name) for name in names}
     workspace = open_workspace(store.new_run_id())
+    engines = Engines(context=EngineContext(workspace=workspace, probe_layer=Path(program.layer), cache=cache))
     engine = OciEngine(workspace=workspace, probe_layer=Path(program.layer))
     rows = []
     try:
@@ -187,14 +191,14 @@ def compare(names: Sequence[str], counts: Sequence[int], workers: Sequence[int],
                 for number in workers:
                     ours, bare = [], []
                     for _ in range(rounds if count <= 500 else 1):  # noqa: PLR2004  # long ones average themselves
-                        ours.append(time_permlab(cache, engine, program, tasks, number))
+                        ours.append(time_permlab(cache, engines, program, tasks, number))
                         with bundles(engine, runtime, image, tasks) as paths:
                             bare.append(time_loop(workspace, runtime, paths, number))
                     docker = time_docker(min(count, 100), number)
                     rows.append(_row(name, workers=number, count=count, ours=ours, bare=bare, docker=docker))
                     print(*rows[-1], sep="  ", file=sys.stderr, flush=True)  # noqa: T201  # progress
     finally:
-        engine.close()
+        engines.close()
     print(  # noqa: T201  # the result
         tabulate(
             rows,

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -22,7 +22,8 @@ from lab.classify.judge import judge
 from lab.classify.wrappers import disagrees, speaks_for
 from lab.codec import settings_digest, to_data
 from lab.engine.base import Engine, Job, Prepared
-from lab.errors import LabError, ProvisionError, SourceUnreachable
+from lab.engine.registry import Engines
+from lab.errors import HostError, InputError, LabError, ProvisionError, SourceUnreachable
 from lab.model.image import Image
 from lab.model.observation import Observation
 from lab.model.record import Provenance, Record
@@ -71,12 +72,12 @@ class Task:
 class Runner:
     """One run.
 
-    ``engines`` maps the name of each engine to it. ``deadline`` (seconds for each call of a runtime), where given, goes
-    before what the cells say. ``stop`` may be set from a listener to end early.
+    ``engines`` stay open between runs. ``deadline`` (seconds for each call of a runtime), where given, goes before what
+    the cells say. ``stop`` may be set from a listener to end early.
     """
 
     cache: Cache
-    engines: Mapping[str, Engine]
+    engines: Engines
     writer: RunWriter
     listener: Listener
     probe_digest: str
@@ -100,7 +101,7 @@ class Runner:
             self._collect(flow)
         finally:
             flow.stopped.set()
-            _end(threads, self.engines.values())
+            _end(threads, self.engines)
             flow.discard_rest()
 
     def _sort(self, tasks: Sequence[Task]) -> dict[str, list[_Waiting]]:
@@ -108,9 +109,10 @@ class Runner:
         waiting: dict[str, list[_Waiting]] = defaultdict(list)
         for serial, task in enumerate(tasks):
             resolved = self._resolved(task)
-            engine = self.engines.get(resolved.engine.partition("@")[0])
-            if engine is None:
-                self._store(task, resolved, Skipped(reason=f"this lab has no engine {resolved.engine!r}"))
+            try:
+                engine = self.engines.get(resolved.engine)
+            except InputError as error:
+                self._store(task, resolved, Skipped(reason=error.brief))
                 continue
             reason = engine.skip_reason(resolved, None)
             if reason is not None:
@@ -128,15 +130,18 @@ class Runner:
     def _provision(self, waiting: Mapping[str, list[_Waiting]], flow: _Flow) -> None:
         """Hand over the cells of each runtime as soon as it is ready; runs in a thread of its own."""
         images = sorted({one.resolved.image for several in waiting.values() for one in several})
+        engines = sorted({one.resolved.engine for several in waiting.values() for one in several})
         try:
-            with ThreadPoolExecutor(1) as pool:
+            with ThreadPoolExecutor(1) as pool, ThreadPoolExecutor(max(1, len(engines))) as starting:
                 made = {name: pool.submit(self._image, name, flow) for name in images}
+                opened = {name: starting.submit(self.engines.ready, name, flow.note) for name in engines}
                 for name, runtime in pull_all(self.cache, list(waiting), progress=flow.note):
                     if flow.stopped.is_set():
                         return
                     checked = self._checked(runtime)
                     for one in waiting[str(name)]:
-                        flow.hand_over(_Ready(waiting=one, runtime=checked, image=made[one.resolved.image]))
+                        image, engine = made[one.resolved.image], opened[one.resolved.engine]
+                        flow.hand_over(_Ready(waiting=one, runtime=checked, image=image, engine=engine))
         except LabError as error:
             flow.broken = error
         finally:
@@ -217,6 +222,9 @@ class Runner:
             config = f"sha256:{hashlib.sha256(seen.prepared.config.encode()).hexdigest()}"
             self.writer.describe("runtime", job.runtime.sha256, to_data(job.runtime))
             self.writer.describe("image", job.image.digest, to_data(job.image))
+            build = seen.waiting.engine.build
+            engine = "" if build is None else build.sha256
+            self.writer.describe("engine", engine, {} if build is None else to_data(build))
             self.writer.describe("config", config, seen.prepared.config)
             self._store(
                 seen.waiting.task,
@@ -229,6 +237,7 @@ class Runner:
                     probe=self.probe_digest,
                     config=config,
                     settings=self._digest(settings),
+                    engine=engine,
                 ),
             )
         finally:
@@ -287,6 +296,7 @@ class _Ready:
     waiting: _Waiting
     runtime: Runtime | LabError
     image: Future[Image]
+    engine: Future[Engine]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,13 +376,12 @@ class _Flow:
                 seen.waiting.engine.discard(seen.prepared)
 
 
-def _end(threads: Sequence[threading.Thread], engines: Collection[Engine]) -> None:
+def _end(threads: Sequence[threading.Thread], engines: Engines) -> None:
     """End the threads of a stopped run, and what they wait for; a build that starts anew is ended again."""
     until = time.monotonic() + PATIENCE
     while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
         process.end_all()
-        for engine in engines:
-            engine.interrupt()
+        engines.interrupt()
         for thread in threads:
             thread.join(0.05)
 
@@ -381,6 +390,12 @@ def _prepared(ready: _Ready) -> Prepared | Skipped | Errored:
     waiting, runtime = ready.waiting, ready.runtime
     try:
         image = ready.image.result()
+    except LabError as error:
+        return _unprovisioned(error)
+    try:
+        ready.engine.result()
+    except HostError as error:
+        return Skipped(reason=f"{waiting.engine.name}: {error.brief}: {error.details}")
     except LabError as error:
         return _unprovisioned(error)
     if isinstance(runtime, LabError):

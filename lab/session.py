@@ -16,15 +16,17 @@ from pathlib import Path
 
 from lab.classify.again import judged_again
 from lab.codec import settings_digest
-from lab.engine.base import Engine
+from lab.engine.base import EngineContext
 from lab.engine.host import host_facts
-from lab.engine.oci import OciEngine
+from lab.engine.registry import Engines
 from lab.engine.workspace import open_workspace
 from lab.errors import LabError
+from lab.model.engine import EngineFamily
 from lab.model.record import Record, Run, RunHeader
 from lab.model.scenario import Scenario
 from lab.provision.cache import Cache
 from lab.provision.catalogue import load_catalogue
+from lab.provision.engines import find_engine
 from lab.provision.images import pull_image
 from lab.provision.probe import probe
 from lab.provision.pulling import pull_all
@@ -33,6 +35,7 @@ from lab.runner import Listener, Runner, Task
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS
 from lab.scenario.resolve import expectation_of, resolve
+from lab.scenario.versions import parse_engine
 from lab.store import runs as store
 
 
@@ -90,7 +93,7 @@ class Session:
     header: RunHeader
     writer: store.RunWriter
     listener: Listener
-    engines: Mapping[str, Engine]
+    engines: Engines
     probe_digest: str
     jobs: int
     deadline: float | None = None
@@ -115,8 +118,7 @@ class Session:
 
     def close(self) -> None:
         """End the engines."""
-        for engine in self.engines.values():
-            engine.close()
+        self.engines.close()
 
     def _run(self, tasks: Sequence[Task]) -> None:
         if not tasks:
@@ -140,10 +142,12 @@ class Session:
             return
         current = self._current({task.cell.value("runtime") for task, _ in wanted.values()})
         for task, digest in wanted.values():
-            now = (current(task.cell.value("runtime"), task.cell.value("image")), task.cell.value("engine"))
+            engine = task.cell.value("engine")
+            now = (*current(task.cell.value("runtime"), task.cell.value("image")), engine, self._build_of(engine))
             for found in known.get(digest, ()):
                 record = found.record
-                then = ((record.provenance.runtime, record.provenance.image), record.axes.get("engine", ""))
+                proof = record.provenance
+                then = (proof.runtime, proof.image, record.axes.get("engine", ""), proof.engine)
                 if (
                     then == now
                     and self._from_here(found.run)
@@ -155,6 +159,12 @@ class Session:
 
     def _from_here(self, run: Run) -> bool:
         return (run.header.host, run.header.lab_version) == (self.header.host, self.header.lab_version)
+
+    def _build_of(self, word: str) -> str:
+        """The digest of the build that an engine's word means now; empty where it has none in the cache."""
+        name = parse_engine(word)
+        build = None if name.family is EngineFamily.OCI else find_engine(self.cache, name)
+        return "" if build is None else build.sha256
 
     def _current(self, runtimes: set[str]) -> Callable[[str, str], tuple[str, str]]:
         """What tells the digests that a runtime and an image have now; empty for what cannot be had."""
@@ -185,6 +195,7 @@ class Session:
         self.writer.describe("runtime", digests.runtime, found.run.runtimes[digests.runtime])
         self.writer.describe("image", digests.image, found.run.images[digests.image])
         self.writer.describe("config", digests.config, found.run.configs[digests.config])
+        self.writer.describe("engine", digests.engine, found.run.engines.get(digests.engine, {}))
         self.writer.record(record)
         self.records[record.cell] = record
         self.listener.done(record)
@@ -205,14 +216,14 @@ def open_session(
     before what scenarios say.
     """
     program = probe(cache)
-    engine = OciEngine(workspace=open_workspace(writer.path.stem), probe_layer=Path(program.layer), cache=cache)
+    context = EngineContext(workspace=open_workspace(writer.path.stem), probe_layer=Path(program.layer), cache=cache)
     stored = store.read(writer.path)
     session = Session(
         cache=cache,
         header=stored.header,
         writer=writer,
         listener=listener,
-        engines={engine.name: engine},
+        engines=Engines(context=context),
         probe_digest=program.sha256,
         jobs=jobs or len(os.sched_getaffinity(0)),
         deadline=deadline,

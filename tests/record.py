@@ -224,7 +224,8 @@ def main() -> int:
     ]
     for cell in cells:
         pull_image(cache, cell.image)
-    engine = OciEngine(workspace=open_workspace(f"record-{os.getpid()}"), probe_layer=Path(probe(cache).layer))
+    workspace = open_workspace(f"record-{os.getpid()}")
+    engine = OciEngine(workspace=workspace, probe_layer=Path(probe(cache).layer))
     disagreements = 0
     try:
         for number, cell in enumerate(cells):
@@ -241,7 +242,7 @@ def main() -> int:
             if entries and not arguments.dry_run:
                 _write(PLACE / f"{cell.name}.json", _document(cell, entries))
     finally:
-        engine.close()
+        workspace.close()
     if not arguments.dry_run:
         path = PLACE / "runtimes.json"
         known = json.loads(path.read_text()) if path.exists() else {}

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from lab.engine.workspace import Workspace
+from lab.model.engine import EngineBuild
 from lab.model.image import Image
 from lab.model.observation import Observation
 from lab.model.runtime import Runtime
 from lab.model.scenario import Resolved
+from lab.provision.cache import Cache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineContext:
+    """What every engine of a run is made with.
+
+    ``probe_layer`` is the directory that holds the probe; ``docker_host`` is the address of the user's own Docker
+    daemon, where the user wants that one instead of a private one.
+    """
+
+    workspace: Workspace
+    probe_layer: Path
+    cache: Cache
+    docker_host: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +57,27 @@ class Prepared:
 
 
 class Engine(Protocol):
-    """Runs cells. ``prepare`` and ``discard`` may overlap with ``execute`` of other cells, each in its own thread."""
+    """Runs cells. ``prepare`` and ``discard`` may overlap with ``execute`` of other cells, each in its own thread.
+
+    ``name`` is the word of the axis. ``build`` is what was provisioned of it, once it is open; the embedded engine has
+    none.
+    """
 
     name: str
+    build: EngineBuild | None
 
     def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
-        """Why this host cannot run the cell, or ``None``; asked before anything is provisioned for it."""
+        """Why this host, or this engine at all, cannot run the cell, or ``None``.
+
+        Asked before the engine is open, without a runtime, and again with the runtime.
+        """
+
+    def open(self, tell: Callable[[str], None]) -> None:
+        """Provision the engine and start what it needs; called once, before the first ``prepare``.
+
+        ``tell`` takes one line for the user whenever something worth telling starts or ends. Raises
+        :class:`lab.errors.LabError`.
+        """
 
     def prepare(self, job: Job) -> Prepared:
         """Make the cell's files ready."""
@@ -58,4 +92,4 @@ class Engine(Protocol):
         """Remove everything that ``prepare`` and ``execute`` left of the cell."""
 
     def close(self) -> None:
-        """End everything that the engine started; called once, also after an error."""
+        """End everything that the engine started; called once, also when it never was open. The workspace stays."""

@@ -20,6 +20,7 @@ from lab.engine.streams import Streams, open_streams
 from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
 from lab.errors import HostError, InputError
+from lab.model.engine import EngineBuild
 from lab.model.observation import Call, Observation, Reached
 from lab.model.runtime import Family, Runtime
 from lab.model.scenario import Resolved
@@ -41,6 +42,7 @@ class OciEngine:
     probe_layer: Path
     cache: Cache | None = None
     name: str = "oci"
+    build: EngineBuild | None = None
     _subordinate: SubordinateIds = field(init=False)
     _running: dict[int, _Calls] = field(init=False, default_factory=dict)
 
@@ -72,6 +74,9 @@ class OciEngine:
         if runtime is not None and settings.caller.subordinate_ids is not None:
             return self._subordinate.skip_reason()
         return None
+
+    def open(self, tell: Callable[[str], None]) -> None:
+        """Nothing to do: there is no daemon."""
 
     def prepare(self, job: Job) -> Prepared:
         """Make the bundle; what the conversion refuses, or this host cannot do, is noted, not raised."""
@@ -136,8 +141,7 @@ class OciEngine:
             remove_bundle(bundle)
 
     def close(self) -> None:
-        """Remove the workspace."""
-        self.workspace.close()
+        """Nothing to do: no container outlives its cell."""
 
 
 def _reachable(path: Path) -> bool:

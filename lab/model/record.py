@@ -20,7 +20,8 @@ class Provenance:
 
     ``config`` is the sha256 of the config.json in its stored form (see ``Run.configs``); ``runtime`` is the sha256 of
     the binary, described in the run's ``runtimes``; ``image`` the image's digest; ``probe`` the probe's sha256;
-    ``settings`` the digest of all that the cell says (see ``lab.codec.settings_digest``).
+    ``settings`` the digest of all that the cell says (see ``lab.codec.settings_digest``); ``engine`` that of the
+    engine's build, described in the run's ``engines``, empty for the embedded engine.
     """
 
     runtime: str = ""
@@ -28,6 +29,7 @@ class Provenance:
     probe: str = ""
     config: str = ""
     settings: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,8 @@ class RunHeader:
 class Run:
     """A stored run as read back.
 
-    ``runtimes`` and ``images`` map the digests of provenances to what is known of them; ``configs`` maps a config's
-    sha256 to its text.
+    ``runtimes``, ``images`` and ``engines`` map the digests of provenances to what is known of them; ``configs`` maps a
+    config's sha256 to its text.
     """
 
     header: RunHeader
@@ -104,6 +106,7 @@ class Run:
     runtimes: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     images: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     configs: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     finished: str = ""
 
     @property

@@ -4,9 +4,9 @@ Why JSON Lines and not SQLite: a record is one ``write(2)`` of one line, so a ki
 being written and corrupts none; runs can be read with grep and jq, sent by mail, and kept in git; and nothing here
 needs a query that a pass over one run's lines cannot answer.
 
-The first line is the header; ``runtime``, ``image`` and ``config`` lines describe digests once, before the first
-record that speaks of them; a ``finished`` line ends a run that came to its end. A last line without its newline was cut
-off by a kill: readers leave it out, and resuming cuts it off.
+The first line is the header; ``runtime``, ``image``, ``config`` and ``engine`` lines describe digests once, before the
+first record that speaks of them; a ``finished`` line ends a run that came to its end. A last line without its newline
+was cut off by a kill: readers leave it out, and resuming cuts it off.
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ class RunWriter:
         self._line(encode_record(record))
 
     def describe(self, kind: str, digest: str, facts: Mapping[str, object] | str) -> None:
-        """Append what is known of a digest (``kind``: runtime, image, config), unless it stands there already."""
+        """Append what is known of a digest, unless it stands there already.
+
+        ``kind`` is runtime, image, config or engine.
+        """
         if digest and f"{kind}:{digest}" not in self.known:
             self.known.add(f"{kind}:{digest}")
             self._line(json.dumps({kind: {"digest": digest, "facts": facts}}).encode())
@@ -138,7 +141,7 @@ def reopen(path: Path) -> RunWriter:
 
 
 def _side(line: bytes) -> bool:
-    return line.startswith((b'{"runtime"', b'{"image"', b'{"config"'))
+    return line.startswith((b'{"runtime"', b'{"image"', b'{"config"', b'{"engine"'))
 
 
 def _lock(fd: int, path: Path) -> None:
@@ -161,7 +164,7 @@ def read(path: Path) -> Run:
         raise StoreError(f"{path} is no stored run", details="it has no header")
     _check_format(lines[0], path)
     header = decode_header(lines[0], where=str(path))
-    sides: dict[str, dict[str, Any]] = {"runtime": {}, "image": {}, "config": {}}
+    sides: dict[str, dict[str, Any]] = {"runtime": {}, "image": {}, "config": {}, "engine": {}}
     records, finished = [], ""
     for number, line in enumerate(lines[1:], start=2):
         where = f"{path}:{number}"
@@ -182,6 +185,7 @@ def read(path: Path) -> Run:
         runtimes=sides["runtime"],
         images=sides["image"],
         configs=sides["config"],
+        engines=sides["engine"],
         finished=finished,
     )
 

@@ -13,6 +13,7 @@ from tabulate import tabulate
 from lab.codec import decode_facts, to_data
 from lab.model.observation import Call, Fact, HostFact, Observation
 from lab.model.record import Record, Run
+from lab.model.settings import Check
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.report.escape import cut, escape_text
 from lab.report.expectations import held
@@ -83,8 +84,7 @@ def _verdict(record: Record) -> Iterator[tuple[str, str]]:
     if record.tolerate:
         yield "tolerated", escape_text(", ".join(record.tolerate))
     for check in record.checks:
-        wanted = f"contains {check.contains!r}" if check.contains is not None else f"= {check.equals!r}"
-        yield "check", escape_text(f"{check.fact} {wanted}, else {check.verdict}: {check.cause}")
+        yield "check", escape_text(check_words(check))
     wanted_verdict = record.expectation
     if wanted_verdict is None:
         yield "expected", "nothing: the scenario has no expectation for this cell"
@@ -95,6 +95,12 @@ def _verdict(record: Record) -> Iterator[tuple[str, str]]:
     if record.speaks_for:
         differs = ", which is not the version that was asked for" if record.text_differs else ""
         yield "error text", "as written by " + escape_text(record.speaks_for) + differs
+
+
+def check_words(check: Check) -> str:
+    """A check in words, not escaped: ``start.umask = '0022', else failed: check-failed``."""
+    wanted = f"contains {check.contains!r}" if check.contains is not None else f"= {check.equals!r}"
+    return f"{check.fact} {wanted}, else {check.verdict}: {check.cause}"
 
 
 def _described(known: Mapping[str, Mapping[str, object]], digest: str) -> Iterator[tuple[str, str]]:
@@ -142,14 +148,15 @@ def _observation(seen: Observation) -> Iterator[str]:
 
 def _call(call: Call) -> Iterator[tuple[str, str]]:
     yield "argv", escape_text(shlex.join(call.argv))
-    yield "ended", "at its deadline" if call.timed_out else _ended(call.returncode)
+    yield "ended", "at its deadline" if call.timed_out else ended_words(call.returncode)
     yield "seconds", f"{call.seconds:.4f}"
     yield "stderr", _bounded(call.stderr)
     yield "stdout", _bounded(call.stdout)
     yield "cut", "yes: it wrote more than the lab keeps" if call.truncated else ""
 
 
-def _ended(returncode: int) -> str:
+def ended_words(returncode: int) -> str:
+    """How a process ended: with exit code 1, by signal SIGKILL."""
     return f"with exit code {returncode}" if returncode >= 0 else f"by signal {_signal(-returncode)}"
 
 
@@ -223,14 +230,15 @@ def _host(seen: Observation) -> list[str]:
     before = {fact.path: fact for fact in seen.host_before}
     after = {fact.path: fact for fact in seen.host_after}
     rows = [
-        [escape_text(path), _host_fact(before.get(path)), _host_fact(after.get(path))]
+        [escape_text(path), host_fact_words(before.get(path)), host_fact_words(after.get(path))]
         for path in dict.fromkeys([*before, *after])
     ]
     head = ("path", "before", "after")
     return tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True).split("\n") if rows else []
 
 
-def _host_fact(fact: HostFact | None) -> str:
+def host_fact_words(fact: HostFact | None) -> str:
+    """What stood at a path on the host, in one line, escaped: ``directory 0700 1000:0, 4096 bytes``."""
     if fact is None:
         return "not looked at"
     if not fact.type:

@@ -117,10 +117,11 @@ class OciEngine:
                 observation = Observation(fault=f"the runtime cannot be started: {error}")
             finally:
                 del self._running[prepared.job.serial]
-        observation = replace(observation, output=streams.written("stdout", observation.output))
+        output = streams.written("stdout", observation.output)
         return replace(
             observation,
-            reached=_reached(observation, bundle),
+            output=output,
+            reached=_reached(observation, output, bundle),
             host_before=before,
             host_after=look(bundle, settings.host),
             seconds={**prepared.seconds, "execute": time.monotonic() - started},
@@ -148,9 +149,9 @@ def _reachable(path: Path) -> bool:
     return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
-def _reached(observation: Observation, bundle: Bundle) -> Reached:
+def _reached(observation: Observation, output: bytes, bundle: Bundle) -> Reached:
     """Started: the probe spoke, or a process without the probe was waited for; created: the runtime noted a pid."""
-    if observation.reached is Reached.STARTED or b'"op":"start"' in observation.output:
+    if observation.reached is Reached.STARTED or b'"op":"start"' in output:
         return Reached.STARTED
     return Reached.CREATED if (bundle.path / "pid").exists() else observation.reached
 
@@ -212,7 +213,7 @@ class _Calls:
                 uid=uid if uid != os.geteuid() else None,
                 gid=gid if uid != os.geteuid() else None,
                 groups=(gid,),  # as initgroups(3) does at a login: the account's own group is among its groups
-                umask=caller.umask,
+                umask=caller.umask if caller.umask != self.workspace.umask else None,
             ),
             stdin=given.get("stdin"),
             stdout=given.get("stdout"),
@@ -220,6 +221,7 @@ class _Calls:
             pass_fds=fds,
             on_deadline=self.kill,
             on_quiet=nudge,
+            quick=True,
         )
 
     def environment(self) -> dict[str, str]:

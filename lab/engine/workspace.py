@@ -52,6 +52,7 @@ class Workspace:
     ``privileged`` tells that it has its own mount namespace (root). ``outer`` is the root that a lab in a chroot came
     from (see :func:`lab.engine.mounts.private_namespace`). ``configs`` keeps what settings were converted to, by the
     settings' identity (they are kept, too), image and caller. ``beacon`` tells others that the run goes on.
+    ``umask`` is the lab's own, where it is known.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class Workspace:
     privileged: bool
     outer: int | None = None
     beacon: socket.socket | None = None
+    umask: int | None = None
     configs: dict[tuple[int, Image, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _states: dict[tuple[int, int], Path] = field(default_factory=dict)
@@ -132,6 +134,12 @@ class Workspace:
             self.beacon.close()
 
 
+def _own_umask() -> int:
+    own = os.umask(0o077)  # it cannot be read without being set
+    os.umask(own)
+    return own
+
+
 def light_beacon(run_id: str) -> socket.socket:
     """An abstract socket with the run's name: the kernel lists it while its owner lives, however that ends.
 
@@ -163,11 +171,12 @@ def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...
 def open_workspace(run_id: str) -> Workspace:
     """Make the place of a run; raises :class:`HostError` where the host does not allow it."""
     privileged = os.geteuid() == 0
+    process.keep_descriptors()
     beacon = light_beacon(run_id)
     root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{run_id}-"))
     root.chmod(0o755)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    workspace = Workspace(run_id=run_id, root=root, privileged=privileged, beacon=beacon)
+    workspace = Workspace(run_id=run_id, root=root, privileged=privileged, beacon=beacon, umask=_own_umask())
     if privileged:
         try:
             workspace.outer = _make_private(root)

@@ -21,8 +21,19 @@ SHELL = "/bin/sh"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="taking another identity needs root")
 
 
+@pytest.fixture(autouse=True, params=["popen", "posix_spawn"])
+def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test is run for both ways to start a process."""
+    if request.param == "posix_spawn":
+        process.keep_descriptors()
+    monkeypatch.setitem(MORE, "quick", request.param == "posix_spawn")
+
+
+MORE: dict[str, object] = {}
+
+
 def shell(script: str, deadline: float = 20, **more: object) -> process.Completed:
-    return run([SHELL, "-c", script], deadline=deadline, **more)  # type: ignore[arg-type]  # run's own keywords
+    return run([SHELL, "-c", script], deadline=deadline, **MORE, **more)  # type: ignore[arg-type]  # run's own keywords
 
 
 def alive(pid: int) -> bool:
@@ -81,7 +92,7 @@ def test_stdin_is_empty_unless_given(tmp_path: Path) -> None:
     assert shell("cat; echo end").stdout == b"end\n"
     (tmp_path / "in").write_bytes(b"given")
     with (tmp_path / "in").open("rb") as stream:
-        assert shell("cat", stdin=stream).stdout == b"given"
+        assert shell("cat", stdin=stream.fileno()).stdout == b"given"
 
 
 def test_little_of_the_environment_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +111,7 @@ def test_little_of_the_environment_is_passed(monkeypatch: pytest.MonkeyPatch) ->
 def test_working_directory_and_streams(tmp_path: Path) -> None:
     assert shell("pwd", cwd=tmp_path).stdout.strip() == bytes(tmp_path)
     with (tmp_path / "out").open("wb") as stream:
-        done = shell("echo file; echo pipe >&2", stdout=stream)
+        done = shell("echo file; echo pipe >&2", stdout=stream.fileno())
     assert (done.stdout, done.stderr, (tmp_path / "out").read_bytes()) == (b"", b"pipe\n", b"file\n")
 
 
@@ -117,12 +128,30 @@ def test_only_named_descriptors_are_inherited() -> None:
     assert len(without) < len(with_it)
 
 
+def test_started_quickly_a_process_inherits_no_descriptor_once_they_are_kept() -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(reading, True)  # noqa: FBT003  # positional only
+    try:
+        process.keep_descriptors()
+        listing = "import os; print(sorted(int(fd) for fd in os.listdir('/proc/self/fd')))"
+        done = run([sys.executable, "-c", listing], deadline=20, quick=True)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.stdout == b"[0, 1, 2, 3]\n"
+
+
+def test_signals_that_python_ignores_have_their_defaults() -> None:
+    ignored = shell("grep SigIgn /proc/self/status").stdout.split()[1]
+    assert not int(ignored, 16) & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
+
+
 def test_a_program_that_cannot_be_started(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        run([str(tmp_path / "absent")], deadline=1)
+        run([str(tmp_path / "absent")], deadline=1, quick=bool(MORE["quick"]))
     (tmp_path / "text").write_text("x")
     with pytest.raises(PermissionError):
-        run([str(tmp_path / "text")], deadline=1)
+        run([str(tmp_path / "text")], deadline=1, quick=bool(MORE["quick"]))
 
 
 @root

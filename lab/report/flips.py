@@ -1,8 +1,9 @@
 """Flips: where along an ordered axis a cell's answer changes. Pure.
 
 The sequence holds one answer for each value of the axis, in its order (versions: see ``lab.scenario.versions``).
-History is not monotone, so all flips are listed. Answers are compared by verdict and cause, never by exit codes or texts. What
-was skipped, errored or not run is unknown: it makes no flip and hides none, it widens the place where the flip lies.
+History is not monotone, so all flips are listed. Answers are compared by verdict and cause, never by exit codes or
+texts. What was skipped, errored or not run is unknown: it makes no flip and hides none, it widens the place where the
+flip lies.
 """
 
 from __future__ import annotations

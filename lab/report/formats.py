@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from lab.report import json_format, markdown, terminal
+from lab.model.record import Run
+from lab.report import badge, csv_format, json_format, junit, markdown, picture, png, statements, terminal
 from lab.report.style import Renderer
 
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
-    {"terminal": terminal.render, "markdown": markdown.render, "json": json_format.render}
+    {
+        "terminal": terminal.render,
+        "markdown": markdown.render,
+        "json": json_format.render,
+        "csv": csv_format.render,
+        "junit": junit.render,
+        "statements": statements.render,
+        "svg": picture.render,
+        "badge": badge.render,
+    }
 )
 """A renderer for each value of ``--format``."""
 
-SUFFIXES: Mapping[str, str] = MappingProxyType({"terminal": ".txt", "markdown": ".md", "json": ".json"})
+PICTURES: Mapping[str, Callable[[Run], bytes]] = MappingProxyType({"png": png.render})
+"""Formats whose files are no text; for ``show --format`` and ``publish``, not for a terminal."""
+
+SUFFIXES: Mapping[str, str] = MappingProxyType(
+    {
+        "terminal": ".txt",
+        "markdown": ".md",
+        "json": ".json",
+        "csv": ".csv",
+        "junit": ".junit.xml",
+        "statements": ".statements.json",
+        "svg": ".svg",
+        "badge": ".badge.svg",
+        "png": ".png",
+    }
+)
 """How the name of a file with a report in that format ends."""

@@ -34,8 +34,8 @@ RUNS: dict[str, Callable[[], Run]] = {
 
 def check(path: Path, text: str) -> None:
     if os.environ.get("PERMLAB_UPDATE_GOLDEN"):
-        path.write_text(text, encoding="utf-8")
-    assert text == path.read_text(encoding="utf-8")
+        path.write_bytes(text.encode())
+    assert text == path.read_bytes().decode()
 
 
 @pytest.mark.parametrize("name", RUNS)

@@ -15,7 +15,7 @@ from lab.model.record import Run
 from lab.model.scenario import Expectation
 from lab.model.verdict import Passed
 from lab.report import terminal
-from lab.report.formats import RENDERERS, SUFFIXES
+from lab.report.formats import PICTURES, RENDERERS, SUFFIXES
 from lab.report.style import Style
 from lab.store.runs import create, read
 
@@ -88,7 +88,8 @@ def test_very_many_values_in_one_row_are_counted() -> None:
 
 
 def test_every_format_has_a_suffix() -> None:
-    assert list(SUFFIXES) == list(RENDERERS)
+    assert list(SUFFIXES) == [*RENDERERS, *PICTURES]
+    assert len(set(SUFFIXES.values())) == len(SUFFIXES)
 
 
 @pytest.mark.parametrize("name", ["plain", "partial", "hostile", "void"])

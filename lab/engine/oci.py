@@ -18,9 +18,10 @@ from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundl
 from lab.engine.nudge import nudge
 from lab.engine.streams import Streams, open_streams
 from lab.engine.subordinate import SubordinateIds
+from lab.engine.words import foreign_words
 from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
 from lab.errors import HostError, InputError
-from lab.model.engine import EngineBuild
+from lab.model.engine import EngineBuild, EngineFamily
 from lab.model.observation import Call, Observation, Reached
 from lab.model.runtime import Family, Runtime
 from lab.model.scenario import Resolved
@@ -52,6 +53,8 @@ class OciEngine:
     def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
         """Why this host cannot run the cell, or ``None``."""
         settings = resolved.settings
+        if reason := foreign_words(settings, EngineFamily.OCI):
+            return reason
         rootless = bool(caller_of(settings)[0])
         mapped = rootless or settings.linux.uid_mappings or settings.linux.namespaces.get("user", "host") != "host"
         if mapped and self.workspace.outer is not None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from lab.model.engine_settings import DockerWords
+
 
 class EditKind(StrEnum):
     """Kinds of file system objects that an edit makes."""
@@ -244,7 +246,8 @@ class Settings:
     ``exec_flags`` are given (``--user``, ``--cap``, ``--cwd``), by these flags and its args. ``host`` lists what to
     look at on the host before and after: ``fixture:NAME/path`` or ``rootfs:/path``. ``tolerate`` names errnos
     (``"EACCES"``) that steps may end with without the cell being denied. ``patch`` is an RFC 6902 patch on the finished
-    config.json, in which ``${fixture:NAME}`` stands for a fixture's host path. ``deadline`` is in seconds.
+    config.json, in which ``${fixture:NAME}`` stands for a fixture's host path. ``deadline`` is in seconds. ``docker``
+    has words that only this engine knows (see :mod:`lab.model.engine_settings`).
     """
 
     image_user: str | None = None
@@ -264,3 +267,4 @@ class Settings:
     tolerate: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     deadline: float = 30.0
+    docker: DockerWords = field(default_factory=DockerWords)

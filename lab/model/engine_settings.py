@@ -1,0 +1,41 @@
+"""What a cell can say to one engine only, in the words of that engine's own interface.
+
+A cell that says a word of an engine and runs on another one is skipped: nothing that a cell says is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerWords:
+    """Words of the Docker Engine API (``POST /containers/create``, mostly its ``HostConfig``), in snake case.
+
+    ``security_opt`` as on the command line (``seccomp=unconfined``, ``label=disable``). ``binds`` are
+    ``source:destination[:options]`` with ``${fixture:NAME}`` for a fixture's host path; ``volumes`` are the same with
+    the name of a volume, made for the cell, in the place of the source. ``tmpfs`` maps a destination to its options.
+    ``devices`` are ``host:container:rwm``. ``network_mode`` is ``none`` unless said otherwise: a cell needs no network,
+    and setting one up costs more than the rest. ``userns_remap`` is the daemon's option of this name, not the
+    container's: (first id, size) of the range that every container of that daemon is mapped to; ``userns_mode`` =
+    ``host`` takes one container out of it.
+    """
+
+    init: bool | None = None
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    userns_mode: str | None = None
+    userns_remap: tuple[int, int] | None = None
+    network_mode: str | None = None
+    ipc_mode: str | None = None
+    pid_mode: str | None = None
+    cgroupns_mode: str | None = None
+    binds: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
+    device_cgroup_rules: tuple[str, ...] = ()

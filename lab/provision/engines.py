@@ -118,8 +118,9 @@ def pull_engine(cache: Cache, name: EngineName | str, *, progress: Progress | No
     :class:`DigestMismatch` when cached bytes are not what was recorded, else another :class:`ProvisionError`.
     """
     release = find_release(name)
-    if cache.get(KIND, release.name.slug) is not None:
+    if find_engine(cache, release.name) is not None:
         return verify_engine(cache, release.name)
+    cache.drop(KIND, release.name.slug)  # what may be there was made of other packages
     tell = progress or (lambda _: None)
     tell(f"{release.name}: from Debian {release.suite}")
     cache.make(KIND, release.name.slug, lambda directory: _make(cache, release, directory))
@@ -129,9 +130,11 @@ def pull_engine(cache: Cache, name: EngineName | str, *, progress: Progress | No
 
 
 def find_engine(cache: Cache, name: EngineName | str) -> EngineBuild | None:
-    """The build when the cache has it, without reading its bytes; ``None`` otherwise."""
-    entry = cache.get(KIND, find_release(name).name.slug)
-    return None if entry is None else _build(entry)
+    """The build when the cache has it, of the catalogue's packages, without reading its bytes; ``None`` otherwise."""
+    release = find_release(name)
+    entry = cache.get(KIND, release.name.slug)
+    build = None if entry is None else _build(entry)
+    return build if build is not None and set(build.packages) == set(release.packages) else None
 
 
 def installed_engines(cache: Cache) -> tuple[EngineBuild, ...]:

@@ -71,7 +71,7 @@ def build_config(image: ImageConfig, settings: Settings, context: Context) -> di
     linux = mapped_linux(settings, context)
     process = settings.process
     if settings.action is Action.EXEC:
-        process = _holding(process)
+        process = holding(process)
     config = {
         "ociVersion": OCI_VERSION,
         "process": build_process(process, image, settings, context),
@@ -99,7 +99,7 @@ def mapped_linux(settings: Settings, context: Context) -> Linux:
     )
 
 
-def _holding(process: Process) -> Process:
+def holding(process: Process) -> Process:
     """A process that, after its own steps, stays until it is told to end, so that something can exec beside it."""
     return process if process.args is not None else replace(process, steps=(*process.steps, "hold"))
 

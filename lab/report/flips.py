@@ -83,6 +83,11 @@ def range_words(span: Span) -> str:
         return f"up to {end}"
     if span.last:
         return f"from {start} on"
+    builds = {version_words(value).partition("+")[2] for value in span.values} - {""}
+    if len({value.partition("+")[0] for value in span.values}) == 1 and len(builds) < len(span.values):
+        return f"in {start.partition('+')[0]} only" + (
+            f" (and as built by {', '.join(sorted(builds))})" if builds else ""
+        )
     return f"in {start} only" if len(span.values) == 1 else f"from {start} to {end}"
 
 

@@ -83,6 +83,18 @@ def _segment(axis: str, value: str) -> str:
     return text if axis == "image" else f"{axis}={text}"
 
 
+def reason_left_out(scenario: Scenario, cell: Cell) -> str | None:
+    """Why a scenario does not have a combination of its axes' values; ``None`` where nothing speaks against it."""
+    if any(all(fits(pattern, cell.value(axis)) for axis, pattern in row.items()) for row in scenario.include):
+        return None
+    names, values = zip(*cell.axes, strict=True)
+    rules = [(_rule_text(rule), tuple(rule.items())) for rule in scenario.exclude]
+    constraints = [
+        (one.why, compile_condition(one.when), compile_condition(one.require)) for one in scenario.constraints
+    ]
+    return _left_out(names, values, rules, constraints)
+
+
 def _left_out(
     names: tuple[str, ...],
     values: tuple[str, ...],

@@ -43,6 +43,13 @@ def test_the_chdir_story_has_three_flips() -> None:
     ]
 
 
+def test_a_version_and_its_rebuilds_are_one_version() -> None:
+    built = [*CHDIR[:5], ("runc@1.0.0-rc93+debian11", DENIED), *CHDIR[5:]]
+    assert words(built)[2] == "denied in 1.0.0-rc93 only (and as built by debian11)"
+    alone = [*CHDIR[:4], ("runc@1.0.0-rc93", PASSED), ("runc@1.0.0-rc93+debian11", DENIED), *CHDIR[5:]]
+    assert words(alone)[2] == "denied in 1.0.0-rc93+debian11 only"
+
+
 @pytest.mark.parametrize("unknown", [SKIPPED, ERRORED, None])
 def test_the_unknown_makes_no_flip(unknown: Verdict | None) -> None:
     (span,) = flips([("runc@1.0.0", PASSED), ("runc@1.0.1", unknown), ("runc@1.0.2", PASSED)])

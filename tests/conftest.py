@@ -1,7 +1,7 @@
 """What all tests share.
 
-``PERMLAB_REQUIRE`` names features (``root``) that this host must have: where it lacks one, a test that needs it fails
-instead of being skipped, so that a complete run cannot be mistaken for one.
+``PERMLAB_REQUIRE`` names features (``root``, ``browser``) that this host must have: where it lacks one, a test that
+needs it fails instead of being skipped, so that a complete run cannot be mistaken for one.
 """
 
 from __future__ import annotations
@@ -14,16 +14,27 @@ from hypothesis import settings
 from lab.engine import host
 
 FEATURES = {"root": os.geteuid() == 0 and "CAP_SYS_ADMIN" in host.capabilities()}
+FETCHED = {"browser"}
+"""Features that show only when the first test needs them: its fixture asks ``demanded`` before it skips."""
 REASONS = {"root": "needs root: mounts, other users, containers called by uid 0"}
 
 settings.register_profile("lab", deadline=None)
 settings.load_profile("lab")
 
 
+@pytest.fixture(scope="session")
+def demanded() -> set[str]:
+    """The features that this host must have."""
+    return _demanded()
+
+
+def _demanded() -> set[str]:
+    return set(os.environ.get("PERMLAB_REQUIRE", "").replace(",", " ").split())
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs_root: runs as root only")
-    required = set(os.environ.get("PERMLAB_REQUIRE", "").replace(",", " ").split())
-    lacking = sorted(name for name in required if not FEATURES.get(name, False))
+    lacking = sorted(name for name in _demanded() - FETCHED if not FEATURES.get(name, False))
     if lacking:
         raise pytest.UsageError(f"PERMLAB_REQUIRE: this host lacks {', '.join(lacking)}")
 

@@ -62,7 +62,9 @@ function compileState(state) {
   if (state.verdict.size) tests.push((cell) => state.verdict.has(outcomeOf(cell).kind));
   if (state.cause.size) tests.push((cell) => state.cause.has(outcomeOf(cell).cause));
   if (state.scenario.size) tests.push((cell) => state.scenario.has(MATRIX.scenarios[CELLS[cell].table].id));
-  state.axes.forEach((values, axis) => tests.push((cell) => values.has(filterValue(cell, axis))));
+  state.axes.forEach((values, axis) => {
+    if (values.size) tests.push((cell) => values.has(filterValue(cell, axis)));
+  });
   return (cell) => tests.every((test) => test(cell));
 }
 

@@ -182,7 +182,7 @@ def join(grid: Grid) -> Matrix:
     """The grid with adjacent versions as one column, and rows as one row, where nothing differs."""
     columns, rows = _group_columns(grid.columns, grid.rows)
     for axis in reversed(range(len(grid.axes))):
-        rows = _group_rows(rows, axis)
+        rows = group_rows(rows, axis)
     return Matrix(
         scenario=grid.scenario,
         question=grid.question,
@@ -256,7 +256,7 @@ def _slot(places: Iterable[Sequence[Record]]) -> Slot:
     return Slot(outcome=outcome(records[-1]) if records else None, records=records)
 
 
-def _group_rows(rows: tuple[Row, ...], axis: int) -> tuple[Row, ...]:
+def group_rows(rows: tuple[Row, ...], axis: int) -> tuple[Row, ...]:
     """Rows that differ in one axis only, and in no outcome, as one row; at the place of the first."""
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:

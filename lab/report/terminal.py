@@ -40,7 +40,7 @@ def render(run: Run, style: Style) -> str:
     """The whole report."""
     report = build(run)
     width = max(style.width, _NARROWEST)
-    painter = _Painter(on=style.colour)
+    painter = Painter(on=style.colour)
     blocks = [
         _head(report, width, painter),
         *(block for table in report.matrices for block in _matrix(table, width, painter)),
@@ -53,24 +53,25 @@ def render(run: Run, style: Style) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-class _Painter:
+class Painter:
     """Puts colours around words, or leaves them as they are."""
 
     def __init__(self, *, on: bool) -> None:
         self.on = on
 
     def paint(self, text: str, name: str) -> str:
+        """The text in the colour of a verdict kind, or of an ``alarm``."""
         return f"\x1b[{_COLOURS[name]}m{text}\x1b[0m" if self.on and name in _COLOURS else text
 
 
-def _head(report: Report, width: int, painter: _Painter) -> str:
+def _head(report: Report, width: int, painter: Painter) -> str:
     header, host = report.run.header, report.run.header.host
-    lines = _wrapped(f"run {header.id} · permlab {header.lab_version} · {header.started}", width)
+    lines = wrapped(f"run {header.id} · permlab {header.lab_version} · {header.started}", width)
     facts = (host.os, f"kernel {host.kernel}", host.machine, f"cgroups {host.cgroups}", f"uid {host.uid}")
-    lines += _wrapped("host: " + " · ".join(escape_text(fact) for fact in facts), width)
+    lines += wrapped("host: " + " · ".join(escape_text(fact) for fact in facts), width)
     lines += [painter.paint(line, "alarm") for line in _void(report, width)]
     if not report.run.finished:
-        lines += _wrapped(f"PARTIAL: the run has not come to its end; {MISSING} stands for cells not recorded.", width)
+        lines += wrapped(f"PARTIAL: the run has not come to its end; {MISSING} stands for cells not recorded.", width)
     return "\n".join(lines)
 
 
@@ -79,7 +80,7 @@ def _void(report: Report, width: int) -> list[str]:
         return []
     lines = []
     for record in report.broken[:_COMMANDS]:
-        lines += _wrapped(f"run is VOID: control cell {escape_text(record.cell)}: {_missed(record)}", width)
+        lines += wrapped(f"run is VOID: control cell {escape_text(record.cell)}: {_missed(record)}", width)
     rest = len(report.broken) - _COMMANDS
     return [*lines, f"  … and {counted(rest, 'more control cell')}"] if rest > 0 else lines
 
@@ -89,13 +90,13 @@ def _missed(record: Record) -> str:
     return f"{wanted}found {found_words(record.verdict)}"
 
 
-def _matrix(table: Matrix, width: int, painter: _Painter) -> Iterator[str]:
-    lines = _wrapped(": ".join(filter(None, (table.scenario, escape_text(table.question)))), width)
+def _matrix(table: Matrix, width: int, painter: Painter) -> Iterator[str]:
+    lines = wrapped(": ".join(filter(None, (table.scenario, escape_text(table.question)))), width)
     if table.fixed:
-        lines += _wrapped(" · ".join(f"{name} {value_words(value)}" for name, value in table.fixed), width, "  ")
+        lines += wrapped(" · ".join(f"{name} {value_words(value)}" for name, value in table.fixed), width, "  ")
     for place, (name, known) in enumerate(table.axes):
         if len(known) >= ALL_FROM and any(row.values[place] == known for row in table.rows):
-            lines += _wrapped(f"any {name}: " + ", ".join(value_words(value) for value in known), width, "  ")
+            lines += wrapped(f"any {name}: " + ", ".join(value_words(value) for value in known), width, "  ")
     yield "\n".join(lines)
     labels = _labels(table, max(_NARROW, min(_LABEL, width // (2 * max(len(table.axes), 1)))))
     for wrap, columns in _pages(table, labels, width):
@@ -104,7 +105,7 @@ def _matrix(table: Matrix, width: int, painter: _Painter) -> Iterator[str]:
 
 
 def _page(
-    table: Matrix, labels: Sequence[Sequence[str]], columns: Sequence[int], painter: _Painter, *, wrap: bool
+    table: Matrix, labels: Sequence[Sequence[str]], columns: Sequence[int], painter: Painter, *, wrap: bool
 ) -> str:
     """The axes and some of the columns as one table. Head and rule are rows of it: tabulate would pad its headers."""
     head = [*(name for name, _ in table.axes), *(column_head(table.columns[place]) for place in columns)]
@@ -126,7 +127,7 @@ def _members(table: Matrix, width: int) -> str:
     for column in table.columns:
         if " … " in column.range:
             versions = ", ".join(escape_text(version) for version in column.versions)
-            lines += _wrapped(f"{escape_text(column.label)}: {versions}", width)
+            lines += wrapped(f"{escape_text(column.label)}: {versions}", width)
     return "\n".join(lines)
 
 
@@ -189,7 +190,7 @@ def _sign_lines(outcome: Outcome | None, *, wrap: bool) -> list[str]:
     return textwrap.wrap(text, _NARROW, subsequent_indent="  ") if wrap else [text]
 
 
-def _cell(outcome: Outcome | None, painter: _Painter, *, wrap: bool) -> str:
+def _cell(outcome: Outcome | None, painter: Painter, *, wrap: bool) -> str:
     lines = _sign_lines(outcome, wrap=wrap)
     return "\n".join(painter.paint(line, outcome.kind) if outcome else line for line in lines)
 
@@ -200,24 +201,24 @@ def _controls(report: Report, width: int) -> str:
     silent = sum(held(record) is None for record in report.controls)
     fine = len(report.controls) - len(report.broken) - silent
     text = f"controls: {fine} of {len(report.controls)} as expected"
-    return "\n".join(_wrapped(text + (f", {silent} skipped or without expectation" if silent else ""), width))
+    return "\n".join(wrapped(text + (f", {silent} skipped or without expectation" if silent else ""), width))
 
 
-def _legend(report: Report, width: int, painter: _Painter) -> str:
+def _legend(report: Report, width: int, painter: Painter) -> str:
     lines = []
     for entry in report.causes:
         text = sign(Outcome(entry.kind, entry.cause, entry.phase))
         told = f"{text}  {entry.kind} in phase {entry.phase}, {counted(entry.count, 'cell')}"
         told += f"; see docs/causes.md#{escape_text(entry.cause)}"
-        first, *rest = _wrapped(told, width, "", "    ")
+        first, *rest = wrapped(told, width, "", "    ")
         lines += [first.replace(text, painter.paint(text, entry.kind), 1), *rest]
         lines.append("    " + cut(escape_text(entry.evidence) or "(no text)", width - 4))
     for reason in report.reasons[:_SHOWN]:
         text = f"{sign(Outcome(reason.kind))}  {counted(reason.count, 'cell')}: {escape_text(reason.reason)}"
-        lines += _wrapped(text, width, "", "    ")
+        lines += wrapped(text, width, "", "    ")
     lines += _more(len(report.reasons), "reason")
     if any(table.gaps for table in report.matrices):
-        lines += _wrapped(f"{MISSING}  no such cell, or it was not run", width)
+        lines += wrapped(f"{MISSING}  no such cell, or it was not run", width)
     return "\n".join(lines)
 
 
@@ -227,7 +228,7 @@ def _unmet(report: Report, width: int) -> str:
     for entry in report.missed[:_SHOWN]:
         source = f" — {escape_text(entry.source)}" if entry.source else ""
         text = f"{counted(len(entry.records), 'cell')}: expected {entry.wanted}, found {entry.found}{source}"
-        lines += _wrapped(text, width, "  ", "    ")
+        lines += wrapped(text, width, "  ", "    ")
         lines += [f"    {show_command(record)}" for record in entry.records[:_COMMANDS]]
         rest = len(entry.records) - _COMMANDS
         lines += [f"    … and {counted(rest, 'cell')} more"] if rest > 0 else []
@@ -238,7 +239,7 @@ def _notes(report: Report, width: int) -> str:
     lines = []
     for (runtime, speaks), count in report.differing[:_SHOWN]:
         text = f"note: in {counted(count, 'cell')}, {escape_text(runtime)} writes errors as {escape_text(speaks)} does"
-        lines += _wrapped(text, width, "", "    ")
+        lines += wrapped(text, width, "", "    ")
     return "\n".join([*lines, *_more(len(report.differing), "runtime")])
 
 
@@ -257,9 +258,10 @@ def _summary(report: Report, width: int) -> str:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
     if report.run.void:
         text = f"VOID · {text}"
-    return "\n".join(_wrapped(text, width))
+    return "\n".join(wrapped(text, width))
 
 
-def _wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> list[str]:
+def wrapped(text: str, width: int, first: str = "", rest: str | None = None) -> list[str]:
+    """A paragraph as lines of at most ``width``, the first indented by ``first``, the others by ``rest``."""
     indent = first if rest is None else rest
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=indent or "  ", break_on_hyphens=False)

@@ -192,7 +192,7 @@ def test_the_latest_record_of_a_cell_counts() -> None:
     assert counts(of_runs([record(ERRORED), record(PASSED)], [record(PASSED)])) == {Change.UNCHANGED: 1}
 
 
-verdicts = st.sampled_from([PASSED, DENIED, LATER, OTHER, FAILED, SKIPPED, ERRORED])
+verdicts: st.SearchStrategy[Verdict] = st.sampled_from([PASSED, DENIED, LATER, OTHER, FAILED, SKIPPED, ERRORED])
 
 
 @st.composite

@@ -13,6 +13,7 @@ from lab.cli.common import runs_directory, tell
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
 from lab.errors import InputError
+from lab.model.record import Record
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
 from lab.runner import Task
@@ -56,7 +57,7 @@ def named_cells(word: str, scenario: str | None = None) -> Named:
             return Named(tasks=chosen, texts={path.stem: read_text(path) for path in paths if path.stem in used})
     raise InputError(
         f"no cell fits {word!r}",
-        details=f"looked for in {', '.join(path.stem for path in paths)}",
+        details=f"looked for in {', '.join(sorted(path.stem for path in paths))}",
         resolution="see the cells with `permlab plan SCENARIO --ids`",
     )
 
@@ -73,19 +74,34 @@ def named_cell(word: str, scenario: str | None = None) -> tuple[Task, Mapping[st
     return named.tasks[0], named.texts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """An open session that tells its progress."""
+
+    session: Session
+    progress: Progress
+
+    def measure(self, tasks: Sequence[Task], *, anew: bool = False) -> tuple[Record, ...]:
+        """As :meth:`lab.session.Session.measure`."""
+        self.progress.expect(sum(anew or task.cell.id not in self.session.records for task in tasks))
+        return self.session.measure(tasks, anew=anew)
+
+    def note(self, line: str) -> None:
+        """A line for the user, on stderr."""
+        self.progress.note(line)
+
+
 @contextmanager
-def measuring(
-    texts: Mapping[str, str], *, jobs: int | None, patterns: Sequence[str] = ()
-) -> Iterator[tuple[Session, Progress]]:
+def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
     """A session that writes a new stored run, with its progress on stderr."""
-    header = new_header(texts, argv=sys.argv[1:], patterns=tuple(patterns))
+    header = new_header(texts, argv=sys.argv[1:])
     with (
         store.create(runs_directory(), header) as writer,
         Progress() as progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
         interruptible(),
     ):
-        yield session, progress
+        yield Bench(session=session, progress=progress)
         writer.finish()
     tell(f"run {header.id} is stored: `permlab show CELL --run {header.id}` shows a cell of it")
 

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import click
 
-from lab.cli import clean, doctor, engines, judge, plan, run, runs, runtimes, scenarios, show, sweep
+from lab.cli import bisect, clean, doctor, engines, judge, plan, publish, run, runs, runtimes, scenarios, show, sweep
 from lab.cli.common import CONTEXT, EXIT_INTERRUPTED
 from lab.errors import LabError
 
@@ -46,6 +46,8 @@ for verb in (
     permlab.add_command(verb)
 permlab.add_command(engines.group)
 permlab.add_command(sweep.command)
+permlab.add_command(bisect.command)
+permlab.add_command(publish.command)
 permlab.add_command(doctor.command)
 permlab.add_command(clean.command)
 

@@ -56,9 +56,8 @@ def run(
     """Sweep, print, and return the exit code."""
     named = named_cells(cell, scenario)
     lines = _lines(named.tasks, axis, runtime_words(runtimes) if axis == RUNTIME else ())
-    with measuring(named.texts, jobs=jobs, patterns=(cell,)) as (session, progress):
-        progress.expect(repeat * sum(isinstance(task, Task) for one in lines for task in one.tasks))
-        found = sweep(session, lines, times=repeat)
+    with measuring(named.texts, jobs=jobs) as bench:
+        found = sweep(bench, lines, times=repeat)
     click.echo(json.dumps(sweep_data(found), indent=1) if form == "json" else sweep_text(found), nl=form == "json")
     return 0 if all(one.spans for one in found) else EXIT_UNKNOWN
 

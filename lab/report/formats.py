@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from lab.model.record import Run
 from lab.report import badge, csv_format, json_format, junit, markdown, picture, png, statements, terminal
+from lab.report.html import render as html
 from lab.report.style import Renderer
 
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
@@ -19,6 +20,7 @@ RENDERERS: Mapping[str, Renderer] = MappingProxyType(
         "statements": statements.render,
         "svg": picture.render,
         "badge": badge.render,
+        "html": html.render,
     }
 )
 """A renderer for each value of ``--format``."""
@@ -36,6 +38,7 @@ SUFFIXES: Mapping[str, str] = MappingProxyType(
         "statements": ".statements.json",
         "svg": ".svg",
         "badge": ".badge.svg",
+        "html": ".html",
         "png": ".png",
     }
 )

@@ -97,7 +97,7 @@ def test_every_format_has_a_suffix() -> None:
 def test_a_stored_run_renders_as_the_one_in_memory(tmp_path: Path, format_name: str, name: str) -> None:
     run: Run = getattr(report_runs, name)()
     with create(tmp_path, run.header) as writer:
-        for kind, known in (("runtime", run.runtimes), ("image", run.images)):
+        for kind, known in (("runtime", run.runtimes), ("image", run.images), ("config", run.configs)):
             for digest, facts in known.items():
                 writer.describe(kind, digest, facts)
         for record in run.records:

@@ -27,6 +27,7 @@ class Image:
     ``rootfs`` is the directory, never written after provisioning; ``digest`` is ``sha256:…`` over its canonical
     archive (see ``lab.provision.rootfs``), the same wherever and whenever it was unpacked. ``origin`` says where it
     came from; ``squashed`` lists what an unprivileged unpacking could not keep (owners, device nodes), else empty.
+    ``tree`` lists its files with owners and modes (see ``lab.oracle.mtree``), so that a stored run can do without them.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Image:
     config: ImageConfig
     origin: str
     squashed: tuple[str, ...] = field(default=())
+    tree: str = ""

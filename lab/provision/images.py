@@ -27,6 +27,7 @@ from lab.errors import DigestMismatch, HostError, InputError
 from lab.model.image import Image, ImageConfig
 from lab.provision import archives, recipes, registry
 from lab.provision.cache import Cache, Entry
+from lab.provision.listing import list_tree
 from lab.provision.losses import decode
 from lab.provision.rootfs import canonical_digest
 from lab.provision.tree import Tree
@@ -121,7 +122,13 @@ def _unpacked(cache: Cache, name: str, fill: Fill) -> Entry:
             facts = fill(root, tree)
             losses = tree.finish()
         digest = canonical_digest(root, losses)
-        return {**facts, "digest": digest, "lost": losses.encode(), "squashed": list(losses.summary())}
+        return {
+            **facts,
+            "digest": digest,
+            "lost": losses.encode(),
+            "squashed": list(losses.summary()),
+            "tree": list_tree(root),
+        }
 
     own = name if os.geteuid() == 0 else f"{name}-uid{os.geteuid()}"
     entry = cache.make(KIND, own, make)
@@ -132,14 +139,15 @@ def _unpacked(cache: Cache, name: str, fill: Fill) -> Entry:
 
 
 def _image(reference: str, entry: Entry, config: ImageConfig, origin: str) -> Image:
-    squashed = entry.facts["squashed"]
+    squashed, rootfs = entry.facts["squashed"], entry.path / "rootfs"
     return Image(
         name=reference,
-        rootfs=str(entry.path / "rootfs"),
+        rootfs=str(rootfs),
         digest=str(entry.facts["digest"]),
         config=config,
         origin=origin,
         squashed=tuple(str(line) for line in squashed) if isinstance(squashed, list) else (),
+        tree=str(entry.facts.get("tree") or list_tree(rootfs)),  # an older lab's entry has no list
     )
 
 

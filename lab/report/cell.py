@@ -106,7 +106,7 @@ def check_words(check: Check) -> str:
 def _described(known: Mapping[str, Mapping[str, object]], digest: str) -> Iterator[tuple[str, str]]:
     yield "sha256" if digest and ":" not in digest else "digest", escape_text(digest)
     for name, value in known.get(digest, {}).items():
-        if name not in {"sha256", "digest"}:
+        if name not in {"sha256", "digest", "tree"}:
             yield escape_text(name), _value(value)
 
 

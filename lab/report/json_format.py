@@ -31,8 +31,8 @@ from lab.report.source import read_source
 from lab.report.style import Style
 from lab.report.summary import counts
 
-_LOCAL = frozenset({"path", "rootfs"})
-"""Facts of runtimes and images that only mean something on the machine that made the run."""
+_LEFT_OUT = frozenset({"path", "rootfs", "tree"})
+"""Facts of runtimes and images that only mean something on the machine that made the run, or to the oracle."""
 
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
@@ -79,7 +79,7 @@ def _block(value: object) -> str:
 def described(known: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
     """What is known of runtimes or images by digest, as plain data, without the paths of the machine that ran them."""
     return {
-        digest: {key: to_data(value) for key, value in facts.items() if key not in _LOCAL}
+        digest: {key: to_data(value) for key, value in facts.items() if key not in _LEFT_OUT}
         for digest, facts in known.items()
     }
 

@@ -1,0 +1,125 @@
+"""config.json as far as the model understands it. What it does not understand is :class:`Outside`, never skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.oci.spec import MASKED, NEW_BY_DEFAULT, READ_ONLY
+from lab.oracle.credentials import Sets
+from lab.oracle.files import Outside
+from lab.oracle.ids import IdMaps, Lines
+
+_TOP = {"ociVersion", "process", "root", "hostname", "mounts", "linux", "annotations"}
+_PROCESS = {"terminal", "user", "args", "env", "cwd", "noNewPrivileges", "capabilities"}
+_USER = {"uid", "gid", "additionalGids"}
+_LINUX = {
+    "namespaces",
+    "maskedPaths",
+    "readonlyPaths",
+    "cgroupsPath",
+    "resources",
+    "uidMappings",
+    "gidMappings",
+}
+_RESOURCES = {"devices": [{"allow": False, "access": "rwm"}]}
+_HIGHEST_ID = 2147483647
+"""Some versions of runc refuse higher ones: "uids and gids must be in range 0-2147483647"."""
+_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpec:
+    """``process`` of runtime-spec, without what does not matter to access."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    args: tuple[str, ...]
+    cwd: str
+    sets: Sets
+    no_new_privileges: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A config.json that the model understands as a whole; ``mounts`` are runtime-spec's entries as they are."""
+
+    process: ProcessSpec
+    maps: IdMaps
+    readonly_root: bool
+    mounts: tuple[Mapping[str, Any], ...]
+
+
+def understand(config: Mapping[str, Any]) -> Spec:
+    """The config; raises :class:`Outside` for every key and value that the model has no idea of."""
+    _only(config, _TOP, "config.json")
+    linux, root = config.get("linux", {}), config.get("root", {})
+    _only(linux, _LINUX, "linux")
+    _only(root, {"path", "readonly"}, "root")
+    if linux.get("resources", _RESOURCES) != _RESOURCES:
+        raise Outside("linux.resources are not the lab's usual ones")
+    _only(linux.get("maskedPaths", ()), set(MASKED), "linux.maskedPaths")
+    _only(linux.get("readonlyPaths", ()), set(READ_ONLY), "linux.readonlyPaths")
+    maps = IdMaps(uids=_lines(linux.get("uidMappings", ())), gids=_lines(linux.get("gidMappings", ())))
+    _check_namespaces(linux.get("namespaces", ()), maps)
+    return Spec(
+        process=understand_process(config.get("process", {})),
+        maps=maps,
+        readonly_root=root.get("readonly", False) is True,
+        mounts=tuple(config.get("mounts", ())),
+    )
+
+
+def understand_process(process: Mapping[str, Any]) -> ProcessSpec:
+    """``process``, of a config.json or a process.json."""
+    _only(process, _PROCESS, "process")
+    user = process.get("user", {})
+    _only(user, _USER, "process.user")
+    if process.get("terminal"):
+        raise Outside("process.terminal")
+    if "capabilities" not in process:
+        raise Outside("a config without process.capabilities")
+    capabilities = process["capabilities"]
+    _only(capabilities, set(_SETS), "process.capabilities")
+    sets = Sets(**{name: frozenset(capabilities.get(name) or ()) for name in _SETS})
+    if not sets.consistent:
+        raise Outside("capability sets that the kernel does not take as they are")
+    ids = (user.get("uid", 0), user.get("gid", 0), *user.get("additionalGids", ()))
+    if max(ids) > _HIGHEST_ID:
+        raise Outside(f"whether the runtime takes ids beyond {_HIGHEST_ID}")
+    cwd = process.get("cwd", "")
+    if not cwd.startswith("/") or ".." in cwd.split("/"):
+        raise Outside(f"the working directory {cwd!r} is not a plain absolute path")
+    return ProcessSpec(
+        uid=ids[0],
+        gid=ids[1],
+        groups=ids[2:],
+        args=tuple(process.get("args", ())),
+        cwd=cwd,
+        sets=sets,
+        no_new_privileges=process.get("noNewPrivileges", False) is True,
+    )
+
+
+def _only(found: Collection[str], known: set[str], where: str) -> None:
+    unknown = sorted(set(found) - known)
+    if unknown:
+        raise Outside(f"{where}: {', '.join(unknown)}")
+
+
+def _lines(mappings: Sequence[Mapping[str, int]]) -> Lines:
+    return tuple((line["containerID"], line["hostID"], line["size"]) for line in mappings)
+
+
+def _check_namespaces(namespaces: Sequence[Mapping[str, str]], maps: IdMaps) -> None:
+    """The usual ones, all new; a user namespace where there are maps, with both of them."""
+    kinds = {one.get("type", "") for one in namespaces}
+    joined = next((one["type"] for one in namespaces if one.get("path")), None)
+    if joined is not None:
+        raise Outside(f"a {joined} namespace that the container joins")
+    if kinds - {"user", "cgroup"} != set(NEW_BY_DEFAULT):
+        raise Outside("namespaces other than the usual ones")
+    if ("user" in kinds) is maps.initial or bool(maps.uids) is not bool(maps.gids):
+        raise Outside("a user namespace without maps, or maps without one")

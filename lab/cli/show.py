@@ -1,12 +1,16 @@
-"""`permlab show`: one record in full."""
+"""`permlab show`: one record in full, or a stored run's report in any format."""
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from lab.cli.common import runs_directory
+from lab.cli.common import runs_directory, style
 from lab.errors import InputError
+from lab.model.record import Run
 from lab.report.cell import show
+from lab.report.formats import PICTURES, RENDERERS
 from lab.scenario.expand import id_fits
 from lab.store.runs import find, read
 
@@ -14,10 +18,16 @@ MOST = 10
 
 
 @click.command("show")
-@click.argument("cell")
+@click.argument("cell", required=False)
 @click.option("--run", "run_word", default="last", show_default=True, metavar="RUN", help="A stored run's id, or last.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(sorted([*RENDERERS, *PICTURES])),
+    help="Of the run's report, without CELL (default: terminal).",
+)
 def command(**kwargs: str) -> None:
-    """Print one record: config, command to paste, texts, facts, verdict and why.
+    """Print one record: config, command to paste, texts, facts, verdict and why. Without CELL: the run's report.
 
     CELL is a cell's id, a part of it, or a glob.
 
@@ -25,13 +35,30 @@ def command(**kwargs: str) -> None:
     Examples:
       permlab show 'user=1000:0/caps=docker/runc-1.0.0-rc93/oci'
       permlab show '*runc-1.0.0-rc93*' --run 20261122
+      permlab show --format csv > last.csv
     """
     run(**kwargs)
 
 
-def run(cell: str, *, run_word: str) -> None:
-    """Find the record and print it; several that fit are listed."""
+def run(cell: str | None, *, run_word: str, form: str | None) -> None:
+    """Print the record, or the run's report where no cell is named."""
+    if cell and form:
+        raise InputError(
+            "--format is for the report of a whole run", resolution="leave CELL out, or leave --format out"
+        )
     found = read(find(runs_directory(), run_word))
+    if cell:
+        _record(found, cell)
+    elif form is not None and form in PICTURES:
+        if sys.stdout.isatty():
+            raise InputError(f"{form} is nothing for a terminal", resolution=f"add > FILE.{form}")
+        click.echo(PICTURES[form](found), nl=False)
+    else:
+        click.echo(RENDERERS[form or "terminal"](found, style()), nl=False)
+
+
+def _record(found: Run, cell: str) -> None:
+    """The record that the user means; several that fit are listed."""
     exact = [record for record in found.records if record.cell == cell]
     fitting = exact or [record for record in found.records if id_fits(cell, record.cell)]
     if not fitting:

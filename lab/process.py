@@ -96,6 +96,7 @@ def run(
     output_limit: int = OUTPUT_LIMIT,
     on_deadline: Callable[[], None] | None = None,
     on_quiet: Callable[[int], None] | None = None,
+    meanwhile: Callable[[], None] | None = None,
     quick: bool = False,
 ) -> Completed:
     """Start ``argv``, wait for it at most ``deadline`` seconds, and return how it ended.
@@ -103,9 +104,9 @@ def run(
     ``env`` is the whole environment (default: :func:`small_environment`). ``stdin``, ``stdout`` and ``stderr`` are
     descriptors; without one, stdin is an empty pipe, and stdout and stderr are pipes that are read. ``on_deadline`` is
     called before the process group is killed, so that a caller can end what the process has detached. ``on_quiet`` is
-    called with the process's pid after every ``QUIET_SECONDS`` of waiting. ``quick`` starts the process by
-    posix_spawn(3), which takes half the time, where the other arguments allow that; it counts on
-    :func:`keep_descriptors`.
+    called with the process's pid after every ``QUIET_SECONDS`` of waiting. ``meanwhile`` is called once, when the
+    process has been started. ``quick`` starts the process by posix_spawn(3), which takes half the time, where the other
+    arguments allow that; it counts on :func:`keep_descriptors`.
 
     Raises ``FileNotFoundError`` or ``PermissionError`` when the program cannot be started.
     """
@@ -122,6 +123,8 @@ def run(
     finally:
         _close(set(streams) - {stdin, stdout, stderr})
     _running[process.pid] = process
+    if meanwhile is not None:
+        meanwhile()
     collector = Collector(reading, output_limit)
     timed_out = not _finish(process, collector, started + deadline, on_quiet)
     if timed_out:

@@ -123,7 +123,7 @@ def observe(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtim
     job = Job(serial=serial, resolved=resolved, runtime=runtime, image=pull_image(cache, cell.image))
     prepared = engine.prepare(job)
     try:
-        return engine.execute(prepared)
+        return engine.execute(prepared, lambda: None)
     finally:
         engine.discard(prepared)
 

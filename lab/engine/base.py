@@ -57,7 +57,7 @@ class Prepared:
 
 
 class Engine(Protocol):
-    """Runs cells. ``prepare`` and ``discard`` may overlap with ``execute`` of other cells, each in its own thread.
+    """Runs cells. ``prepare``, ``execute`` and ``discard`` of different cells may overlap, in different threads.
 
     ``name`` is the word of the axis. ``build`` is what was provisioned of it, once it is open; the embedded engine has
     none.
@@ -82,8 +82,12 @@ class Engine(Protocol):
     def prepare(self, job: Job) -> Prepared:
         """Make the cell's files ready."""
 
-    def execute(self, prepared: Prepared) -> Observation:
-        """Run the cell and return what was seen. Never raises for what a container or runtime does."""
+    def execute(self, prepared: Prepared, meanwhile: Callable[[], None]) -> Observation:
+        """Run the cell and return what was seen. Never raises for what a container or runtime does.
+
+        ``meanwhile`` may be called once, from the same thread, while the container runs and there is nothing to do but
+        to wait: the caller uses the time. It takes some milliseconds and never raises.
+        """
 
     def interrupt(self) -> None:
         """End what ``execute`` waits for in other threads, so that it returns soon; may be called again."""

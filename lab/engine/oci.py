@@ -103,7 +103,7 @@ class OciEngine:
         prepared.seconds["prepare"] = time.monotonic() - started
         return prepared
 
-    def execute(self, prepared: Prepared) -> Observation:
+    def execute(self, prepared: Prepared, meanwhile: Callable[[], None]) -> Observation:
         """Call the runtime as the cell's action says, and look at the host before and after."""
         bundle = prepared.state
         if not isinstance(bundle, Bundle):
@@ -111,7 +111,7 @@ class OciEngine:
         settings = prepared.job.resolved.settings
         started = time.monotonic()
         before = look(bundle, settings.host)
-        calls = _Calls(self.workspace, bundle, prepared.job.runtime, settings)
+        calls = _Calls(self.workspace, bundle, prepared.job.runtime, settings, meanwhile)
         with open_streams(bundle, settings.caller) as streams, _inherited(bundle, settings) as fds:
             self._running[prepared.job.serial] = calls
             try:
@@ -176,12 +176,13 @@ def _inherited(bundle: Bundle, settings: Settings) -> Iterator[tuple[int, ...]]:
 
 @dataclass(slots=True)
 class _Calls:
-    """The calls of one cell's runtime, all with the same caller."""
+    """The calls of one cell's runtime, all with the same caller; ``meanwhile`` is called during the first."""
 
     workspace: Workspace
     bundle: Bundle
     runtime: Runtime
     settings: Settings
+    meanwhile: Callable[[], None] | None = None
 
     @property
     def state(self) -> Path:
@@ -208,6 +209,7 @@ class _Calls:
         given = streams or {}
         caller = self.settings.caller
         uid, gid = self.bundle.caller
+        meanwhile, self.meanwhile = self.meanwhile, None
         return process.run(
             (*self.argv(verb, *arguments), *after),
             deadline=self.settings.deadline,
@@ -224,6 +226,7 @@ class _Calls:
             pass_fds=fds,
             on_deadline=self.kill,
             on_quiet=nudge,
+            meanwhile=meanwhile,
             quick=True,
         )
 

@@ -51,12 +51,16 @@ class RunWriter:
         """Append one record."""
         self._line(encode_record(record))
 
+    def knows(self, kind: str, digest: str) -> bool:
+        """Whether :meth:`describe` would append nothing."""
+        return not digest or f"{kind}:{digest}" in self.known
+
     def describe(self, kind: str, digest: str, facts: Mapping[str, object] | str) -> None:
         """Append what is known of a digest, unless it stands there already.
 
         ``kind`` is runtime, image, config or engine.
         """
-        if digest and f"{kind}:{digest}" not in self.known:
+        if not self.knows(kind, digest):
             self.known.add(f"{kind}:{digest}")
             self._line(json.dumps({kind: {"digest": digest, "facts": facts}}).encode())
 

@@ -141,6 +141,19 @@ def test_started_quickly_a_process_inherits_no_descriptor_once_they_are_kept() -
     assert done.stdout == b"[0, 1, 2, 3]\n"
 
 
+def test_meanwhile_is_called_once_while_the_process_runs() -> None:
+    seen: list[bool] = []
+    done = shell("read line; echo got $line", stdin=(pipe := os.pipe())[0], meanwhile=lambda: seen.append(_feed(pipe)))
+    assert (done.stdout, seen) == (b"got it\n", [True])
+
+
+def _feed(pipe: tuple[int, int]) -> bool:
+    with os.fdopen(pipe[1], "wb") as writing:
+        writing.write(b"it\n")
+    os.close(pipe[0])
+    return True
+
+
 def test_signals_that_python_ignores_have_their_defaults() -> None:
     ignored = shell("grep SigIgn /proc/self/status").stdout.split()[1]
     assert not int(ignored, 16) & (1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))

@@ -85,7 +85,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
         owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
         apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
         for name, fixture in settings.fixtures.items():
-            bundle.fixtures[name] = _make_fixture(workspace, bundle, name, fixture, probe)
+            bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
         if linux.namespaces.get("user") == HELD:
             workspace.hold_user_namespace(linux.uid_mappings, linux.gid_mappings, bundle.user_namespace)
             bundle.mounted.append(bundle.user_namespace)
@@ -161,7 +161,7 @@ def _top_of(tree: str) -> tuple[int, int, int]:
     return found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)
 
 
-def _make_fixture(workspace: Workspace, bundle: Bundle, name: str, fixture: Fixture, probe: Path) -> Path:
+def make_fixture(workspace: Workspace, bundle: Bundle, name: str, fixture: Fixture, probe: Path) -> Path:
     """A fresh host directory (or file) with its owner, mode and content; returns the path that mounts bind."""
     parent = bundle.path / "fixtures" / name
     parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import process
+from lab.engine.workspace import join_cgroup, kill_cgroups
 from lab.errors import EngineError
 
 START_DEADLINE = 30.0
@@ -19,14 +20,18 @@ _PAUSE = 0.02
 
 @dataclass(slots=True, kw_only=True)
 class Daemon:
-    """One daemon. ``env`` is its whole environment (the run's own, so that `permlab clean` finds it), ``log`` what it
-    writes; ``ready`` tells whether it answers.
+    """One daemon.
+
+    ``env`` is its whole environment (the run's own, so that `permlab clean` finds it), ``log`` what it writes;
+    ``ready`` tells whether it answers. ``cgroup`` is one below the run's: what the daemon starts and leaves to itself
+    (the shims of containerd) ends with the run.
     """
 
     argv: Sequence[str]
     env: Mapping[str, str]
     log: Path
     ready: Callable[[], bool]
+    cgroup: str
     _started: subprocess.Popen[bytes] | None = field(init=False, default=None)
 
     @property
@@ -35,11 +40,12 @@ class Daemon:
         return Path(self.argv[0]).name
 
     def start(self, deadline: float = START_DEADLINE) -> None:
-        """Start it and wait until it answers.
+        """Start it and wait until it answers, for ``deadline`` seconds.
 
         Raises :class:`EngineError` with the end of its log when it ends instead, or does not answer in time.
         """
         self._started = process.spawn(self.argv, env=self.env, log=self.log)
+        join_cgroup(self.cgroup, self._started.pid)
         until = time.monotonic() + deadline
         while not self.ready():
             if not self.alive:
@@ -65,9 +71,10 @@ class Daemon:
             self._started.send_signal(number)
 
     def stop(self) -> None:
-        """End it, politely first; safe to call when it never ran."""
+        """End it, politely first, and what it left to itself; safe to call when it never ran."""
         if self._started is not None:
             process.end_group(self._started, grace=STOP_GRACE)
+            kill_cgroups(self.cgroup)
 
     def tail(self) -> str:
         """The end of its log."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from lab.engine.base import Engine, EngineContext
+from lab.engine.docker import DockerEngine
 from lab.engine.oci import OciEngine
 from lab.errors import InputError
 from lab.model.engine import EngineFamily, EngineName
@@ -23,6 +24,7 @@ def _oci(_name: EngineName, context: EngineContext) -> Engine:
 
 FAMILIES: Mapping[EngineFamily, Maker] = {
     EngineFamily.OCI: _oci,
+    EngineFamily.DOCKER: lambda name, context: DockerEngine(engine=name, context=context),
 }
 
 

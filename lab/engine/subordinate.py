@@ -53,14 +53,14 @@ class SubordinateIds:
             rows = [line.split(":") for line in (accounts / "passwd").read_text().splitlines()]
             own = next((row for row in rows if len(row) > _GID_FIELD and row[_UID_FIELD] == str(uid)), None)
             if own is None:
-                _append(accounts / "passwd", f"permlab-{uid}:x:{uid}:{gid}::/:/usr/sbin/nologin")
+                self.workspace.add_account("passwd", f"permlab-{uid}:x:{uid}:{gid}::/:/usr/sbin/nologin")
             elif own[_GID_FIELD] != str(gid):
                 raise HostError(
                     f"uid {uid} is the host's account {own[0]}, whose group is {own[_GID_FIELD]} and not {gid}",
                     resolution="name another uid or gid for the cell's caller",
                 )
             for name in ("subuid", "subgid"):
-                _append(accounts / name, f"{uid}:{ids[0]}:{ids[1]}")
+                self.workspace.add_account(name, f"{uid}:{ids[0]}:{ids[1]}")
 
     def _make_ready(self) -> str | None:
         lacking = [n for n in ("passwd", "subuid", "subgid") if not (self.workspace.root / "accounts" / n).is_file()]
@@ -89,11 +89,3 @@ class SubordinateIds:
         unpacked = self.workspace.root / "uidmap"
         unpack(fetch(self.cache, SUITE, ["uidmap"])[0].path, unpacked)
         return {tool: unpacked / "usr" / "bin" / tool for tool in TOOLS}
-
-
-def _append(path: Path, line: str) -> None:
-    """Add a line once; the file keeps its inode, because it is bound over the host's, and is never half-written."""
-    text = path.read_text()
-    if line not in text.splitlines():
-        with path.open("a") as stream:
-            stream.write(f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n")

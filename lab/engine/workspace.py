@@ -110,6 +110,21 @@ class Workspace:
         with _user_namespace(uid_maps, gid_maps) as fd:
             mounts.bind(Path(f"/proc/self/fd/{fd}"), target)
 
+    def add_account(self, file: str, line: str) -> None:
+        """Add a line, once, to a private account file (``passwd``, ``group``, ``subuid``, ``subgid``).
+
+        The file keeps its inode, because it is bound over the host's, and is never half-written. Raises
+        :class:`HostError` where the host has no such file that a private copy could stand in for.
+        """
+        path = self.root / "accounts" / file
+        if not path.is_file():
+            raise HostError(f"this host has no /etc/{file} that a private copy could stand in for")
+        with self._lock:
+            text = path.read_text()
+            if line not in text.splitlines():
+                with path.open("a") as stream:
+                    stream.write(f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n")
+
     def state_of(self, caller: tuple[int, int]) -> Path:
         """The state directory of the runtimes that one (uid, gid) calls."""
         if caller not in self._states:
@@ -268,6 +283,26 @@ def remove_cgroups(path: str) -> None:
                     break
                 except OSError:
                     time.sleep(0.01)
+
+
+def kill_cgroups(path: str) -> None:
+    """SIGKILL to every process in a cgroup of the lab and below it."""
+    for hierarchy in hierarchies():
+        for directory, _, _ in os.walk(hierarchy / path.lstrip("/"), topdown=False):
+            kill_cgroup(Path(directory))
+
+
+def join_cgroup(path: str, pid: int) -> None:
+    """Put a process into a cgroup of the lab, made when missing, so that it and its children end with the run.
+
+    One hierarchy is enough to find them again, and a move costs milliseconds in each.
+    """
+    for hierarchy in hierarchies():
+        with contextlib.suppress(OSError):
+            place = hierarchy / path.lstrip("/")
+            place.mkdir(exist_ok=True)
+            (place / "cgroup.procs").write_text(str(pid))
+            return
 
 
 def kill_cgroup(directory: Path) -> None:

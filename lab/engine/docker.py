@@ -1,0 +1,175 @@
+"""The docker engine: cells as calls of the Docker Engine API, on a private daemon or the user's own.
+
+A cell is create, attach, start, wait, inspect, remove: separate calls, so that a failure keeps its phase, the daemon's
+own words, and the container's ``State`` (``Error``, ``ExitCode``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lab.engine.base import EngineContext, Job, Prepared
+from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
+from lab.engine.docker_api import TRANSPORT, CallFailed, CallLog
+from lab.engine.docker_container import Container, DockerCell, Seen
+from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
+from lab.engine.docker_images import DaemonImages, Layers
+from lab.engine.docker_words import create_request, exec_request, inexpressible
+from lab.engine.once import Once
+from lab.errors import EngineError, HostError, LabError
+from lab.model.engine import EngineBuild, EngineName
+from lab.model.observation import Observation
+from lab.model.runtime import Runtime
+from lab.model.scenario import Resolved
+from lab.model.settings import Settings
+from lab.oci.spec import PROBE
+from lab.provision.engines import pull_engine
+
+
+@dataclass(kw_only=True)
+class DockerEngine:
+    """Runs cells on Docker daemons of one build: one for each ``userns-remap`` that cells ask for."""
+
+    engine: EngineName
+    context: EngineContext
+    name: str = field(init=False)
+    build: EngineBuild | None = None
+    _daemons: Once[PrivateDaemon] = field(default_factory=Once)
+    _images: Once[DaemonImages] = field(default_factory=Once)
+    _running: dict[str, DockerDaemon] = field(default_factory=dict)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.name = str(self.engine)
+        workspace, cache, probe = self.context.workspace, self.context.cache, self.context.probe_layer
+        self._layers = Layers(workspace=workspace, cache=cache, probe_layer=probe)
+
+    def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:  # noqa: ARG002  # a daemon takes any runtime
+        """Why the cell cannot run: what Docker has no word for, or what this host does not allow."""
+        if not self.context.workspace.privileged:
+            return "needs root: the lab starts a Docker daemon of its own"
+        if resolved.settings.docker.userns_remap is not None and self.context.workspace.outer is not None:
+            return "the lab runs in a chroot, where the kernel lets nobody make a user namespace (user_namespaces(7))"
+        return inexpressible(resolved.settings)
+
+    def open(self, tell: Callable[[str], None]) -> None:
+        """Provision the build and start its daemon."""
+        self.build = pull_engine(self.context.cache, self.engine, progress=tell)
+        self._daemon(None)
+
+    def _daemon(self, remap: tuple[int, int] | None) -> PrivateDaemon:
+        return self._daemons.get(remap, lambda: self._started(remap))
+
+    def _started(self, remap: tuple[int, int] | None) -> PrivateDaemon:
+        if self.build is None or self._stopping.is_set():
+            raise EngineError(f"{self.name} is not open")
+        label = self.engine.slug if remap is None else f"{self.engine.slug}-remap-{remap[0]}-{remap[1]}"
+        daemon = PrivateDaemon(build=self.build, workspace=self.context.workspace, label=label, remap=remap)
+        daemon.start()
+        return daemon
+
+    def prepare(self, job: Job) -> Prepared:
+        """Make fixtures, load the image, let the daemon know the runtime; what fails is noted, not raised."""
+        started = time.monotonic()
+        prepared = Prepared(job=job)
+        try:
+            prepared.state = self._cell(job)
+        except (LabError, *TRANSPORT) as error:
+            details = f"{error.brief}: {error.details}" if isinstance(error, LabError) else str(error)
+            prepared.fault = details
+        else:
+            requests = {"create": prepared.state.create, "exec": prepared.state.exec}
+            prepared.config = json.dumps({name: said for name, said in requests.items() if said is not None})
+        prepared.seconds["prepare"] = time.monotonic() - started
+        return prepared
+
+    def _cell(self, job: Job) -> DockerCell:
+        settings = job.resolved.settings
+        daemon = self._daemon(settings.docker.userns_remap)
+        daemon.revive()
+        images = self._images.get(id(daemon), lambda: DaemonImages(daemon=daemon, layers=self._layers))
+        request = create_request(settings, image=images.id_of(job.image, settings), runtime=daemon.runtime(job.runtime))
+        return DockerCell(
+            bundle=self._bundle(job.serial, settings),
+            daemon=daemon,
+            create=request,
+            exec=exec_request(settings.exec) if settings.exec is not None else None,
+        )
+
+    def _bundle(self, serial: int, settings: Settings) -> Bundle:
+        workspace = self.context.workspace
+        bundle = Bundle(
+            path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
+            identifier=f"permlab-{workspace.run_id}-{serial}",
+            caller=(0, 0),
+            cgroup="",
+        )
+        probe = self.context.probe_layer / PROBE.lstrip("/")
+        try:
+            bundle.path.mkdir(parents=True)
+            for name, fixture in settings.fixtures.items():
+                bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
+        except OSError as error:
+            remove_bundle(bundle)
+            raise HostError("the cell's fixtures cannot be made", details=str(error)) from error
+        except HostError:
+            remove_bundle(bundle)
+            raise
+        return bundle
+
+    def execute(self, prepared: Prepared, meanwhile: Callable[[], None] = lambda: None) -> Observation:
+        """Make the cell's calls, and look at the host before and after."""
+        cell = prepared.state
+        if not isinstance(cell, DockerCell):
+            return Observation(refusal=prepared.refusal, fault=prepared.fault, seconds=prepared.seconds)
+        settings = prepared.job.resolved.settings
+        started = time.monotonic()
+        before = look(cell.bundle, settings.host)
+        try:
+            cell.daemon.revive()
+            seen = self._calls(cell, settings, meanwhile)
+        except (LabError, *TRANSPORT) as error:
+            seen = Seen(fault=cell.daemon.ended() or f"the Docker daemon does not answer: {error}")
+        finally:
+            self._running.pop(cell.bundle.identifier, None)
+        return Observation(
+            calls=tuple(seen.calls),
+            reached=seen.reached,
+            exit_code=seen.exit_code,
+            output=seen.output,
+            host_before=before,
+            host_after=look(cell.bundle, settings.host),
+            fault=seen.fault,
+            seconds={**prepared.seconds, "execute": time.monotonic() - started},
+        )
+
+    def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
+        container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client))
+        self._running[cell.bundle.identifier] = cell.daemon
+        with contextlib.suppress(CallFailed):
+            container.run(meanwhile)
+        container.look()
+        container.remove()
+        return container.seen
+
+    def interrupt(self) -> None:
+        """Kill the containers that other threads wait for."""
+        self._stopping.set()
+        for daemon in {id(daemon): daemon for daemon in self._running.values()}.values():
+            daemon.kill_containers()
+
+    def discard(self, prepared: Prepared) -> None:
+        """Remove the cell's fixtures; its container is gone already."""
+        if isinstance(prepared.state, DockerCell):
+            remove_bundle(prepared.state.bundle)
+
+    def close(self) -> None:
+        """End the daemons."""
+        self._stopping.set()
+        for daemon in self._daemons.values():
+            daemon.stop()

@@ -1,0 +1,186 @@
+"""One container on a Docker daemon: create, attach, start, wait, inspect, remove, each a call of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import docker
+import requests
+
+from lab.engine.bundle import Bundle
+from lab.engine.docker_api import TRANSPORT, Attached, CallFailed, CallLog, as_text, attached
+from lab.engine.docker_daemon import DockerDaemon
+from lab.engine.docker_images import LABEL
+from lab.engine.docker_words import volume_names
+from lab.model.observation import Call, Reached
+from lab.model.settings import Action, Settings
+
+_HOLDS = b'"hold"'
+_GRACE = 5.0
+"""Seconds for what must come at once: the end of a stream after a kill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerCell:
+    """A prepared cell: its directory and fixtures, its daemon, and the requests with placeholders still in them."""
+
+    bundle: Bundle
+    daemon: DockerDaemon
+    create: dict[str, Any]
+    exec: dict[str, Any] | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What has been seen of a cell so far."""
+
+    calls: list[Call] = field(default_factory=list)
+    reached: Reached = Reached.NOTHING
+    exit_code: int | None = None
+    output: bytes = b""
+    fault: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Container:
+    """One cell's container and the calls that are made of it."""
+
+    cell: DockerCell
+    settings: Settings
+    log: CallLog
+    identifier: str = ""
+    seen: Seen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.seen = Seen(calls=self.log.calls)
+
+    def run(self, meanwhile: Callable[[], None]) -> None:
+        """Create, attach, start, and read to the end; :class:`CallFailed` as soon as the daemon refuses."""
+        name, client = self.cell.bundle.identifier, self.log.client
+        body = json.loads(self._filled(json.dumps(self.cell.create)))
+        for volume in volume_names(self.settings.docker):
+            self._make_volume(f"{name}-{volume}")
+        made = self.log.call(
+            "create", "POST /containers/create", lambda c: c.create_container_from_config(body, name=name)
+        )
+        self.identifier = str(made["Id"])
+        connection = client.attach_socket(self.identifier, {"stdout": 1, "stderr": 1, "stream": 1})
+        with attached(connection, terminal=self.settings.process.terminal) as streams:
+            self.log.call("start", "POST /containers/{id}/start", lambda c: c.start(self.identifier))
+            self.seen.reached = Reached.STARTED
+            meanwhile()
+            try:
+                if self.settings.action is Action.EXEC:
+                    self._exec_beside(streams)
+                else:
+                    self._wait(streams)
+            finally:
+                self._keep(streams)
+
+    def _make_volume(self, name: str) -> None:
+        labels = {LABEL: self.cell.bundle.identifier}
+        self.log.call("volume", "POST /volumes/create", lambda c: c.create_volume(name, labels=labels))
+
+    def _filled(self, text: str) -> str:
+        for volume in volume_names(self.settings.docker):
+            text = text.replace(f"${{volume:{volume}}}", f"{self.cell.bundle.identifier}-{volume}")
+        return self.cell.bundle.fill(text)
+
+    def _wait(self, streams: Attached) -> None:
+        """Read until the container's streams end, then ask how it ended; one that does not end is killed."""
+        until = time.monotonic() + self.settings.deadline
+        if not streams.drain(until) or not self._ended(until):
+            self.seen.fault = f"the container did not end within its deadline of {self.settings.deadline:g} s"
+            self._kill()
+            streams.drain(time.monotonic() + _GRACE)
+            self._ended(time.monotonic() + _GRACE)
+
+    def _ended(self, until: float) -> bool:
+        """Whether the container has ended; a process may close its streams and live on."""
+        patience = max(1, math.ceil(until - time.monotonic()))
+        try:
+            answer = self.log.call(
+                "wait", "POST /containers/{id}/wait", lambda c: c.wait(self.identifier, timeout=patience)
+            )
+        except requests.exceptions.RequestException:
+            return False
+        self.seen.exit_code = int(answer["StatusCode"])
+        return True
+
+    def _exec_beside(self, streams: Attached) -> None:
+        """Run the second process once the first one holds."""
+        until = time.monotonic() + self.settings.deadline
+        if not streams.drain(until, lambda raw: _HOLDS in raw) or _HOLDS not in streams.streams()[0]:
+            self.seen.fault = "the container to exec into ended"
+            return
+        body = self.cell.exec or {}
+        made = self.log.call(
+            "exec-create", "POST /containers/{id}/exec", lambda c: _make_exec(c, self.identifier, body)
+        )
+        connection = self.log.call(
+            "exec", "POST /exec/{id}/start", lambda c: c.exec_start(made["Id"], tty=bool(body["Tty"]), socket=True)
+        )
+        with attached(connection, terminal=bool(body["Tty"])) as beside:
+            if not beside.drain(until):
+                self.seen.fault = f"`exec` did not end within its deadline of {self.settings.deadline:g} s"
+            output, said = beside.streams()
+        state = self.log.client.exec_inspect(made["Id"])
+        self.seen.exit_code = state["ExitCode"]
+        self.seen.output = output
+        failed = int(state["ExitCode"] or 0) if b'"op":"start"' not in output else 0
+        self.log.note(stderr=said or (output if failed else b""), returncode=failed)
+        self._kill()
+
+    def _keep(self, streams: Attached) -> None:
+        """What the container wrote: its stderr is kept beside the call that started it."""
+        output, said = streams.streams()
+        if self.settings.action is not Action.EXEC:
+            self.seen.output = output
+        for index, call in enumerate(self.log.calls):
+            if call.verb == "start":
+                self.log.calls[index] = replace(call, stderr=call.stderr or said, truncated=streams.truncated)
+
+    def _kill(self) -> None:
+        with contextlib.suppress(*TRANSPORT):
+            self.log.client.kill(self.identifier)
+
+    def look(self) -> None:
+        """The daemon's own account of the container's end."""
+        if self.identifier:
+            with contextlib.suppress(CallFailed):
+                found = self.log.call(
+                    "inspect", "GET /containers/{id}/json", lambda c: c.inspect_container(self.identifier)
+                )
+                self.log.note(stdout=as_text(found["State"]))
+
+    def remove(self) -> None:
+        """Remove the container and its volumes; where the daemon refuses, that is the lab's fault, not the cell's."""
+        if not self.identifier:
+            return
+        try:
+            self.log.call(
+                "remove",
+                "DELETE /containers/{id}",
+                lambda c: c.remove_container(self.identifier, v=True, force=True),
+            )
+            for volume in volume_names(self.settings.docker):
+                self.log.client.remove_volume(f"{self.cell.bundle.identifier}-{volume}", force=True)
+        except CallFailed:
+            self.seen.fault = self.seen.fault or f"the container cannot be removed: {self.log.calls[-1].stderr!r}"
+
+
+def _make_exec(client: docker.APIClient, container: str, body: dict[str, Any]) -> Any:  # noqa: ANN401  # JSON
+    return client.exec_create(
+        container,
+        body["Cmd"],
+        user=body["User"],
+        workdir=body["WorkingDir"] or None,
+        environment=body["Env"],
+        tty=body["Tty"],
+    )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from lab.codec import to_data
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Skipped
+from lab.oracle.prediction import Predicted, Prediction
+from lab.oracle.runs import Predictions, predict_run
 from lab.report.document import (
     FORMAT,
     CellEntry,
@@ -21,6 +23,7 @@ from lab.report.document import (
     Document,
     ExpectationEntry,
     HostEntry,
+    PredictionEntry,
     ProvenanceEntry,
     RunEntry,
     SummaryEntry,
@@ -37,14 +40,15 @@ _LEFT_OUT = frozenset({"path", "rootfs", "tree"})
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
     """The document as text: one line for each top-level key, runtime, image and cell."""
-    data = asdict(document(run))
-    lines = [f"{json.dumps(key)}: {_block(value)}" for key, value in data.items()]
+    data = document(run)
+    lines = [f"{json.dumps(field.name)}: {_block(getattr(data, field.name))}" for field in fields(data)]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def document(run: Run) -> Document:
     """The run as the documented types."""
-    numbers = counts(run)
+    numbers, predictions = counts(run), predict_run(run)
+    cells = [record.cell for record in run.records if not record.control]
     return Document(
         format=FORMAT,
         run=_run(run),
@@ -63,17 +67,29 @@ def document(run: Run) -> Document:
                 total=numbers.controls,
                 not_held=tuple(record.cell for record in controls(run) if held(record) is False),
             ),
+            predicted=sum(isinstance(predictions.cells[cell], Prediction) for cell in cells),
+            surprises=sum(cell in predictions.surprises for cell in cells),
         ),
         runtimes=described(run.runtimes),
         images=described(run.images),
-        cells=tuple(_cell(record) for record in run.records),
+        cells=tuple(_cell(record, predictions) for record in run.records),
     )
 
 
 def _block(value: object) -> str:
     if isinstance(value, list | tuple) and value:
-        return "[\n" + ",\n".join(json.dumps(one) for one in value) + "\n]"
-    return json.dumps(value)
+        return "[\n" + ",\n".join(map(_ENCODER.encode, value)) + "\n]"
+    return _ENCODER.encode(value)
+
+
+def _entry(value: object) -> dict[str, Any]:
+    """One dataclass as an object, its values as they are: ``asdict`` would copy every one of them first."""
+    if not is_dataclass(value):
+        raise TypeError(type(value).__name__)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+_ENCODER = json.JSONEncoder(default=_entry)
 
 
 def described(known: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, Any]]:
@@ -106,7 +122,20 @@ def _run(run: Run) -> RunEntry:
     )
 
 
-def _cell(record: Record) -> CellEntry:
+def _prediction(predicted: Predicted, surprise: str) -> PredictionEntry:
+    known = predicted if isinstance(predicted, Prediction) else None
+    return PredictionEntry(
+        verdict=known.kind if known else None,
+        cause=known.cause or None if known else None,
+        phase=str(known.phase) if known and known.phase else None,
+        reason="" if isinstance(predicted, Prediction) else predicted.reason,
+        era=known.era if known else "",
+        steps={str(number): errno for number, errno in known.steps} if known else {},
+        surprise=surprise,
+    )
+
+
+def _cell(record: Record, predictions: Predictions) -> CellEntry:
     verdict, wanted, seen = record.verdict, record.expectation, record.observation
     refusal = verdict if isinstance(verdict, Denied | Failed) else None
     return CellEntry(
@@ -136,4 +165,5 @@ def _cell(record: Record) -> CellEntry:
             probe=record.provenance.probe,
             config=record.provenance.config,
         ),
+        prediction=_prediction(predictions.cells[record.cell], predictions.surprises.get(record.cell, "")),
     )

@@ -20,7 +20,8 @@ from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 BESIDE_SETTINGS = frozenset({"image", "runtime", "engine"})
 """The axes that are no part of a cell's settings (see ``lab.codec.settings_digest``)."""
 
-PARTS = ("runtime", "image", "engine", "probe")
+Part = Literal["runtime", "image", "engine", "probe"]
+PARTS: tuple[Part, ...] = ("runtime", "image", "engine", "probe")
 """What a record's provenance has a digest of, and two records with equal axes may differ in."""
 
 Where = Literal["left", "right"]
@@ -58,7 +59,7 @@ class Pair:
     right: Record
     change: Change
     differs: tuple[str, ...] = ()
-    swapped: tuple[str, ...] = ()
+    swapped: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Misfit:
 class Swap:
     """Same name, other bytes: the digests that ``name`` has on each side, in so many compared cells."""
 
-    part: str
+    part: Part
     name: str
     left: str
     right: str

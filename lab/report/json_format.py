@@ -40,8 +40,12 @@ _LEFT_OUT = frozenset({"path", "rootfs", "tree"})
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
     """The document as text: one line for each top-level key, runtime, image and cell."""
-    data = document(run)
-    lines = [f"{json.dumps(field.name)}: {_block(getattr(data, field.name))}" for field in fields(data)]
+    return document_text(document(run))
+
+
+def document_text(document: object) -> str:
+    """A dataclass as a JSON object: one line for each key, and for each element of a list."""
+    lines = [f"{json.dumps(key)}: {_block(value)}" for key, value in _entry(document).items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

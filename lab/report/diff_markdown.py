@@ -1,0 +1,115 @@
+"""A diff as a comment on a pull request: the regressions in sight, the rest folded away.
+
+Texts of strangers, and all that a run's file could say, stand in code, where GitHub makes no markup, link or mention of
+anything. GitHub takes comments of at most 65,536 characters: every section has its room, and says what it left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from lab.compare import Change, Comparison
+from lab.report.diff_view import DiffView, Proof, Section, Table, Words, view
+from lab.report.escape import cut, escape_text
+from lab.report.markdown import code_span, escape_markdown
+from lab.report.style import Style
+from lab.report.words import counted, sign, value_words, values_words
+
+_ROOM = 24_000
+"""Characters that the regressions may take."""
+_FOLDED = 6_000
+"""Characters that each folded section may take."""
+_TEXT = 300
+"""Characters of one text."""
+_VALUE = 120
+"""Characters of what an axis says in one place."""
+_LINES = 20
+"""Lines of notes, or of reasons."""
+
+
+def render(found: Comparison, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
+    """The whole comment."""
+    report = view(found)
+    regressions = [section for section in report.sections if section.name == Change.REGRESSION]
+    others = [section for section in report.sections if section.name != Change.REGRESSION]
+    blocks = [
+        *_head(report),
+        *("\n".join(_within(_section(section), _ROOM)) for section in regressions),
+        *(_folded(f"{section.title}: {section.note}", _section(section)) for section in others),
+        *_apart(report),
+        "\n".join(f"- {_line(note)}" for note in report.notes[:_LINES]),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _code(text: str, limit: int = _VALUE) -> str:
+    """Code that may stand in a table, where a code span would end at a ``|``."""
+    return f"<code>{escape_markdown(cut(escape_text(text), limit))}</code>"
+
+
+def _line(words: Words) -> str:
+    return "".join(
+        code_span(cut(escape_text(part), _TEXT)) if place % 2 else escape_markdown(part)
+        for place, part in enumerate(words)
+    )
+
+
+def _head(report: DiffView) -> Iterator[str]:
+    title = counted(report.regressions, "regression") if report.regressions else "no regressions"
+    yield f"### permlab: {'not to be trusted' if report.void else title}"
+    yield from (f"> **{_line(alarm)}**" for alarm in report.alarms)
+    yield f"From {_code(report.left)} to {_code(report.right)}: {report.summary}"
+
+
+def _section(section: Section) -> Iterator[str]:
+    for table in section.tables:
+        yield f"**{escape_markdown(table.scenario)}**: {escape_markdown(cut(table.question, _TEXT))}"
+        yield ""
+        if table.fixed:
+            yield " · ".join(f"{escape_markdown(name)} {_code(value_words(value))}" for name, value in table.fixed)
+            yield ""
+        yield from _table(table)
+        yield ""
+        yield from (_proof(proof) for proof in table.proofs)
+        yield ""
+
+
+def _table(table: Table) -> Iterator[str]:
+    heads = [*(escape_markdown(name) for name, _ in table.axes), *(_code(head) for head in table.heads)]
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in table.rows:
+        labels = (_code(values_words(values, known)) for values, (_, known) in zip(row.values, table.axes, strict=True))
+        signs = (escape_markdown(cut(sign(outcome), _VALUE)) for outcome in row.outcomes)
+        yield f"| {' | '.join((*labels, *signs))} |"
+
+
+def _proof(proof: Proof) -> str:
+    mark = escape_markdown(cut(sign(proof.outcome), _VALUE))
+    phase = f" in phase {escape_markdown(proof.outcome.phase)}" if proof.outcome.phase else ""
+    text = code_span(cut(escape_text(proof.text), _TEXT)) if proof.text else "(no text)"
+    source = f"; the scenario expects it: {code_span(cut(escape_text(proof.source), _TEXT))}" if proof.source else ""
+    command = code_span(cut(escape_text(proof.command), _TEXT))
+    return f"- {mark}{phase}, {counted(proof.cells, 'cell')}: {text}{source}; {command}"
+
+
+def _apart(report: DiffView) -> Iterator[str]:
+    total = sum(number for _, number in report.apart)
+    if total:
+        reasons = (f"- {counted(number, 'cell')}: {_code(reason, _TEXT)}" for reason, number in report.apart)
+        yield _folded(f"{counted(total, 'cell')} not comparable", reasons)
+
+
+def _folded(title: str, lines: Iterable[str]) -> str:
+    body = "\n".join(_within(lines, _FOLDED))
+    return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _within(lines: Iterable[str], room: int) -> Iterator[str]:
+    """The lines that there is room for, and a word where there are more."""
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0:
+            yield "\n… and more: all of it with `--format json`"
+            return
+        yield line

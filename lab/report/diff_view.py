@@ -1,0 +1,286 @@
+"""Comparison → what every renderer of a diff shows: sections, worst first, with tables and their evidence. Pure.
+
+Rows that differ in one axis only, and show the same on both sides, are one row, as in the matrix of a run.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from lab.compare import Change, Comparison, Pair, Side, Swap
+from lab.model.record import Record, Run
+from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
+from lab.report.expectations import held
+from lab.report.matrix import RUNTIME, Outcome, Row, Slot, Values, family_rank, group_rows, outcome, version_place
+from lab.report.source import Source, read_source
+from lab.report.words import counted, found_words, wanted_words
+
+Words = tuple[str, ...]
+"""A line in which every second part, from the second on, is quoted from somewhere: a name, an id, a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a table's sign stands on, by the example of one cell.
+
+    ``source`` is the link of an expectation that says so; ``command`` prints the whole record.
+    """
+
+    outcome: Outcome
+    text: str
+    cells: int
+    source: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The cells of one scenario in a section.
+
+    ``fixed`` are the axes with one value only, ``axes`` the others with all their values; each row has a slot for
+    each of ``heads``.
+    """
+
+    scenario: str
+    question: str
+    fixed: tuple[tuple[str, str | None], ...]
+    axes: tuple[tuple[str, Values], ...]
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
+    proofs: tuple[Proof, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Cells of one fate. ``name`` is that of the list in the JSON document, ``title`` says how many there are."""
+
+    name: str
+    title: str
+    note: str
+    cells: int
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffView:
+    """The whole report of a diff.
+
+    ``alarms`` say why it must not be trusted, or what it cannot tell; ``notes`` what else differs between the sides;
+    ``apart`` counts the cells that are not comparable, by reason.
+    """
+
+    left: str
+    right: str
+    void: bool
+    regressions: int
+    summary: str
+    alarms: tuple[Words, ...]
+    notes: tuple[Words, ...]
+    sections: tuple[Section, ...]
+    apart: tuple[tuple[str, int], ...]
+
+
+_TITLES: Mapping[Change, tuple[str, str]] = {
+    Change.REGRESSION: ("regression", "passed before, refused now"),
+    Change.CHANGED: ("other change", "refused on both sides, with another verdict, cause or phase"),
+    Change.IMPROVEMENT: ("improvement", "refused before, passed now"),
+    Change.UNKNOWN: ("unknown cell", "skipped or errored on a side: neither a regression nor none"),
+}
+
+
+def view(found: Comparison) -> DiffView:
+    """The view of a comparison."""
+    regressions = len(found.pairs[Change.REGRESSION])
+    return DiffView(
+        left=side_words(found.left, found),
+        right=side_words(found.right, found),
+        void=found.void,
+        regressions=regressions,
+        summary=_summary(found),
+        alarms=tuple(_alarms(found)),
+        notes=tuple(_notes(found)),
+        sections=tuple(section for section in _sections(found) if section.cells),
+        apart=tuple(Counter(misfit.reason for misfit in found.misfits).most_common()),
+    )
+
+
+def side_words(side: Side, found: Comparison) -> str:
+    """What one side is called: the value of the compared axis, the run, or both where there are two runs as well."""
+    run = f"run {side.run.header.id}"
+    if side.value is None:
+        return run
+    return side.value if len(found.runs) == 1 else f"{side.value} ({run})"
+
+
+def _summary(found: Comparison) -> str:
+    parts = [
+        counted(len(found.pairs[change]), noun) for change, (noun, _) in _TITLES.items() if change is not Change.UNKNOWN
+    ]
+    parts.append(f"{len(found.pairs[Change.UNCHANGED]):,} unchanged")
+    rest = {
+        "unknown": len(found.pairs[Change.UNKNOWN]),
+        "added": len(found.added),
+        "deleted": len(found.deleted),
+        "not comparable": len(found.misfits),
+    }
+    told = ", ".join(f"{number:,} {word}" for word, number in rest.items() if number)
+    return ", ".join(parts) + (f" · {told}" if told else "")
+
+
+def _alarms(found: Comparison) -> Iterator[Words]:
+    for run in found.runs:
+        if run.void:
+            yield ("VOID: ", f"run {run.header.id}", " cannot be trusted, and so this diff cannot: ", *_broken(run))
+        if not run.finished:
+            yield ("PARTIAL: ", f"run {run.header.id}", " has not come to its end; what it lacks may not have been run")
+    if not found.compared:
+        yield ("NOTHING COMPARED: no cell has a verdict about the container on both sides",)
+    if found.lost:
+        number = counted(len(found.lost), "cell")
+        yield (f"NOT KNOWN: {number} passed before and errored now; whether they regressed cannot be told",)
+
+
+def _broken(run: Run) -> Words:
+    """The first control of a void run that did not show what it must."""
+    for record in run.records:
+        if record.control and record.expectation is not None and held(record) is False:
+            wanted, seen = wanted_words(record.expectation), found_words(record.verdict)
+            return ("control cell ", record.cell, ": expected ", wanted, ", found ", seen)
+    return ("a control cell is broken",)
+
+
+def _notes(found: Comparison) -> Iterator[Words]:
+    for swap in found.swaps:
+        yield _swap(swap)
+    if found.twins:
+        pairs = counted(found.twins, "cell")
+        yield (
+            "",
+            found.left.value or "",
+            " and ",
+            found.right.value or "",
+            f" are the same {found.axis}, byte for byte ({pairs})",
+        )
+    one, other = found.left.run.header, found.right.run.header
+    for field in fields(one.host):
+        before, after = (str(getattr(header.host, field.name)) for header in (one, other))
+        if before != after:
+            yield (f"the hosts differ: {field.name} ", before, " → ", after)
+    if one.lab_version != other.lab_version:
+        told = "; both are judged by today's rules"
+        yield ("measured by different versions of permlab: ", one.lab_version, " → ", other.lab_version, told)
+    odd = sum(_unexplained(pair, found) for some in found.pairs.values() for pair in some)
+    if odd:
+        yield (
+            f"{counted(odd, 'cell')} changed with the same binary, image and host: it may not be stable, measure again",
+        )
+
+
+def _swap(swap: Swap) -> Words:
+    cells = counted(swap.cells, "cell")
+    return (f"same name, other {swap.part}: ", swap.name, " is ", swap.left, " → ", swap.right, f" ({cells})")
+
+
+def _unexplained(pair: Pair, found: Comparison) -> bool:
+    """Whether a cell changed although all that it was run with is the same."""
+    same_host = found.left.run.header.host == found.right.run.header.host
+    changed = pair.change not in {Change.UNCHANGED, Change.UNKNOWN}
+    return changed and found.axis is None and not pair.swapped and same_host
+
+
+def _sections(found: Comparison) -> Iterator[Section]:
+    heads = (side_words(found.left, found), side_words(found.right, found))
+    runs = (found.left.run, found.right.run)
+    for change, (noun, note) in _TITLES.items():
+        entries = [(pair.left, pair.right) for pair in found.pairs[change]]
+        tables = _tables(entries, heads, runs, found.axis)
+        yield Section(name=change, title=counted(len(entries), noun), note=note, cells=len(entries), tables=tables)
+    for name, records, head, run, side in (
+        ("deleted", found.deleted, heads[0], runs[0], "left"),
+        ("added", found.added, heads[1], runs[1], "right"),
+    ):
+        yield Section(
+            name=name,
+            title=f"{counted(len(records), 'cell')} {name}",
+            note=f"only the {side} run has them",
+            cells=len(records),
+            tables=_tables([(record,) for record in records], (head,), (run,), found.axis),
+        )
+
+
+_Entry = tuple[Record, ...]
+
+
+def _tables(
+    entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], axis: str | None
+) -> tuple[Table, ...]:
+    """One table for each scenario; each entry has a record for each head."""
+    scenarios: dict[str, list[_Entry]] = {}
+    for entry in entries:
+        scenarios.setdefault(entry[0].scenario, []).append(entry)
+    return tuple(_table(name, some, heads, runs, axis) for name, some in scenarios.items())
+
+
+def _table(
+    scenario: str, entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], axis: str | None
+) -> Table:
+    source = read_source(runs[-1].header.scenarios.get(scenario, ""))
+    names = [name for name in dict.fromkeys(name for entry in entries for name in entry[0].axes) if name != axis]
+    known = {name: _values(name, entries, source) for name in names}
+    axes = [name for name in names if len(known[name]) > 1]
+    ordered = sorted(entries, key=lambda entry: [_place(name, entry[0].axes.get(name), source) for name in axes])
+    rows = tuple(
+        Row(
+            values=tuple((entry[0].axes.get(name),) for name in axes),
+            slots=tuple(Slot(outcome=outcome(record), records=(record,)) for record in entry),
+        )
+        for entry in ordered
+    )
+    for place in reversed(range(len(axes))):
+        rows = group_rows(rows, place)
+    return Table(
+        scenario=scenario,
+        question=source.question,
+        fixed=tuple((name, known[name][0]) for name in names if name not in axes),
+        axes=tuple((name, known[name]) for name in axes),
+        heads=heads,
+        rows=rows,
+        proofs=tuple(_proofs(rows, runs)),
+    )
+
+
+def _values(name: str, entries: Sequence[_Entry], source: Source) -> Values:
+    return tuple(sorted({entry[0].axes.get(name) for entry in entries}, key=lambda value: _place(name, value, source)))
+
+
+def _place(name: str, value: str | None, source: Source) -> tuple[object, ...]:
+    """The sort key of a value: runtimes by family and version, all others as the author wrote them."""
+    if name != RUNTIME or value is None:
+        return source.rank(name, value)
+    family, _, version = value.partition("@")
+    return (1, family_rank(family), version_place(version))
+
+
+def _proofs(rows: Iterable[Row], runs: Sequence[Run]) -> Iterator[Proof]:
+    """One proof for every sign that stands for a text, later sides first: what is wrong now matters most."""
+    found: dict[tuple[int, Outcome, str], list[Record]] = {}
+    for row in rows:
+        for place, slot in enumerate(row.slots):
+            for record in slot.records:
+                reason = record.verdict.reason if isinstance(record.verdict, Skipped | Errored) else ""
+                if slot.outcome is not None and not isinstance(record.verdict, Passed):
+                    found.setdefault((-place, slot.outcome, reason), []).append(record)
+    for (place, sign, reason), records in sorted(found.items(), key=lambda item: item[0][0]):
+        example = records[0]
+        text = example.verdict.evidence if isinstance(example.verdict, Denied | Failed) else reason
+        wanted = example.expectation
+        yield Proof(
+            outcome=sign,
+            text=text,
+            cells=len(records),
+            source=wanted.source if wanted is not None and held(example) else "",
+            command=f"permlab show {shlex.quote(example.cell)} --run {shlex.quote(runs[-place].header.id)}",
+        )

@@ -150,7 +150,7 @@ class Files:
         if node.kind is not Kind.DIRECTORY:
             raise Refused("ENOTDIR", f"{path} is a {node.kind}")
         if not permits(who, node, EXECUTE):
-            raise Refused("EACCES", f"{who} may not search {path} ({node})")
+            raise Refused("EACCES", f"no permission to search {path} ({node})")
 
     def _follow(self, who: Credentials, path: str, above: Node, link: Node, links: int) -> None:
         if links > _MOST_LINKS or not link.target:
@@ -170,7 +170,7 @@ class Files:
         """Raise where ``who`` may not make or remove names in a directory."""
         node = self._known(path)
         if not permits(who, node, WRITE | EXECUTE):
-            raise Refused("EACCES", f"{who} may not write in {path} ({node})")
+            raise Refused("EACCES", f"no permission to write in {path} ({node})")
 
 
 def _parts(path: str) -> list[str]:

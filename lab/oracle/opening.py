@@ -53,7 +53,7 @@ def _check(files: Files, process: Process, path: str, node: Node, flags: Collect
         files.writable(path)
     want = (WRITE if writes else 0) | (0 if "wronly" in flags else READ)
     if not permits(process.who, node, want):
-        raise Refused("EACCES", f"{process.who} may not {_words(want)} {path} ({node})")
+        raise Refused("EACCES", f"no permission to {_words(want)} {path} ({node})")
     if writes:
         files.writable(path)
 

@@ -52,7 +52,7 @@ def set_up(config: Mapping[str, Any], settings: Settings, image: Nodes, host: in
         spec = understand(config)
         return Setup(spec=spec, settings=settings, files=make_files(image, settings, spec), host=names(host))
     except Outside as outside:
-        return NoPrediction(reason=str(outside))
+        return NoPrediction(reason=f"outside the model: {outside}")
 
 
 def predict(setup: Setup, era: Era) -> Predicted:
@@ -61,7 +61,7 @@ def predict(setup: Setup, era: Era) -> Predicted:
     try:
         return _predict(setup, era, reasoning)
     except Outside as outside:
-        return NoPrediction(reason=str(outside))
+        return NoPrediction(reason=f"outside the model: {outside}")
     except Stopped as stopped:
         return Prediction(
             kind=stopped.kind,

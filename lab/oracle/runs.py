@@ -58,6 +58,11 @@ def predict_run(run: Run) -> Predictions:
     return Predictions(cells=cells, surprises={cell: text for cell, text in found if text})
 
 
+def predict_record(run: Run, record: Record) -> Predicted:
+    """The prediction for one record of a run."""
+    return _Oracle(run).of(record)
+
+
 def surprise(record: Record, predicted: Predicted) -> str:
     """What the measurement shows differently from the prediction; ``""`` where they agree, or there is but one."""
     verdict = record.verdict

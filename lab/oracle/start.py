@@ -187,7 +187,7 @@ def may_execute(files: Files, who: Credentials, path: str, *, cwd: str) -> Node:
     if place.node.kind is not Kind.FILE:
         raise Outside(f"a {place.node.kind} as program")
     if not permits(who, place.node, EXECUTE):
-        raise Refused("EACCES", f"{who} may not execute {place.path} ({place.node})")
+        raise Refused("EACCES", f"no permission to execute {place.path} ({place.node})")
     if files.mount_of(place.path).noexec:
         raise Refused("EACCES", f"{place.path} is on a noexec mount")
     return place.node

@@ -7,6 +7,7 @@ shown as one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from lab.model.observation import Fact
@@ -46,6 +47,7 @@ def _capabilities(process: Process) -> Extra:
     }
 
 
+@lru_cache(maxsize=256)
 def _mask(names: Capabilities) -> str:
     return f"{sum(1 << bit for bit, name in enumerate(BY_NUMBER) if f'CAP_{name}' in names):016x}"
 

@@ -15,9 +15,12 @@ from lab.model.observation import Call, Fact, HostFact, Observation
 from lab.model.record import Record, Run
 from lab.model.settings import Check
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
+from lab.oracle.prediction import Prediction
+from lab.oracle.runs import predict_record
+from lab.oracle.runs import surprise as surprise_of
 from lab.report.escape import cut, escape_text
 from lab.report.expectations import held
-from lab.report.words import again_command, value_words, wanted_words
+from lab.report.words import again_command, predicted_words, value_words, wanted_words
 
 _TEXT = 8_000
 """Characters of one text that are shown; the stored run has all that was kept."""
@@ -37,6 +40,7 @@ def show(run: Run, record: Record) -> str:
         _section("cell", _pairs(_cell(run, record))),
         _section("axes", _pairs((escape_text(name), value_words(value)) for name, value in record.axes.items())),
         _section("verdict", _pairs(_verdict(record))),
+        *_prediction(run, record),
         _section("run it again", [again_command(record)]),
         _section("runtime", _pairs(_described(run.runtimes, record.provenance.runtime))),
         _section("image", _pairs(_described(run.images, record.provenance.image))),
@@ -101,6 +105,29 @@ def check_words(check: Check) -> str:
     """A check in words, not escaped: ``start.umask = '0022', else failed: check-failed``."""
     wanted = f"contains {check.contains!r}" if check.contains is not None else f"= {check.equals!r}"
     return f"{check.fact} {wanted}, else {check.verdict}: {check.cause}"
+
+
+def _prediction(run: Run, record: Record) -> Iterator[str]:
+    """What the oracle says, beside what was measured; and how it comes to that, call by call."""
+    predicted = predict_record(run, record)
+    surprise = surprise_of(record, predicted)
+    agrees = f"NO, a SURPRISE: {escape_text(surprise)}" if surprise else "yes"
+    measured = record.verdict.kind in {"passed", "denied", "failed"} and isinstance(predicted, Prediction)
+    lines = [
+        ("predicted", predicted_words(predicted)),
+        ("measured so", agrees if measured else ""),
+        ("a surprise is", "a new change of a runtime, or a fault of the lab" if surprise else ""),
+        ("order of calls", f"era {predicted.era} (docs/oracle.md)" if isinstance(predicted, Prediction) else ""),
+        ("changed by", escape_text(predicted.source) if isinstance(predicted, Prediction) else ""),
+    ]
+    yield _section("prediction, not a measurement", _pairs(lines))
+    if isinstance(predicted, Prediction) and predicted.reasoning:
+        rows = [
+            [escape_text(one.call), escape_text(one.who), _lines(escape_text(one.outcome))]
+            for one in predicted.reasoning
+        ]
+        text = tabulate(rows, headers=("call", "by", "ends"), tablefmt="simple", disable_numparse=True)
+        yield _section("how the prediction comes about", text.split("\n"))
 
 
 def _described(known: Mapping[str, Mapping[str, object]], digest: str) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,24 @@ class ExpectationEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictionEntry:
+    """What the oracle says of a cell; never a measurement.
+
+    ``verdict`` is ``null`` where it says nothing, for ``reason``. ``era`` names the runtime's order of calls, ``steps``
+    maps the number of each step of the probe to its errno (``""``: carried out). ``surprise`` says what the measurement
+    shows otherwise, ``""`` where nothing.
+    """
+
+    verdict: Literal["passed", "denied", "failed"] | None
+    cause: str | None
+    phase: str | None
+    reason: str
+    era: str
+    steps: Mapping[str, str]
+    surprise: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenanceEntry:
     """Digests of what was run: the runtime's binary, the image, the probe, the stored config.json."""
 
@@ -59,6 +77,7 @@ class CellEntry:
     seconds: Mapping[str, float]
     started: str
     provenance: ProvenanceEntry
+    prediction: PredictionEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +117,10 @@ class ControlsEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryEntry:
-    """Counts over all cells but the controls."""
+    """Counts over all cells but the controls.
+
+    ``predicted`` cells have a prediction, and ``surprises`` of these show something else.
+    """
 
     cells: int
     passed: int
@@ -109,6 +131,8 @@ class SummaryEntry:
     held: int
     not_held: int
     controls: ControlsEntry
+    predicted: int
+    surprises: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

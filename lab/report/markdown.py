@@ -20,6 +20,7 @@ from lab.report.summary import Report, build
 from lab.report.words import (
     ALL_FROM,
     MISSING,
+    SURPRISE,
     UNMET,
     counted,
     found_words,
@@ -61,6 +62,7 @@ def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer tak
         _controls(report),
         _legend(report),
         _unmet(report),
+        _surprises(report),
         _notes(report),
         _run_facts(report),
     ]
@@ -75,6 +77,7 @@ def _head(report: Report) -> Iterator[str]:
         text = f"**{counted(numbers.controls, 'control cell')}**, nothing else"
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
+    text += f" · {report.predicted}" if report.predicted else ""
     for record in report.broken[:_COMMANDS] if report.run.void else ():
         wanted = "" if record.expectation is None else f"expected {code_span(wanted_words(record.expectation))}, "
         found = code_span(cut(found_words(record.verdict), _EVIDENCE))
@@ -149,6 +152,19 @@ def _unmet(report: Report) -> str:
         rest = len(entry.records) - _COMMANDS
         lines += [f"  - … and {counted(rest, 'cell')} more"] if rest > 0 else []
     return "\n".join([*lines, *_more(len(report.missed), "kind")])
+
+
+def _surprises(report: Report) -> str:
+    total = len(report.predictions.surprises)
+    title = f"## {SURPRISE} {counted(total, 'surprise')}: a new change of a runtime, or a fault of the lab"
+    lines = [title, ""] if total else []
+    for entry in report.surprises[:_SHOWN]:
+        said = f"{code_span(entry.predicted)}, found {code_span(cut(entry.found, _EVIDENCE))}"
+        lines.append(f"- {counted(len(entry.records), 'cell')}: {said}")
+        lines += [f"  - {code_span(show_command(record))}" for record in entry.records[:_COMMANDS]]
+        rest = len(entry.records) - _COMMANDS
+        lines += [f"  - … and {counted(rest, 'cell')} more"] if rest > 0 else []
+    return "\n".join([*lines, *_more(len(report.surprises), "kind")])
 
 
 def _notes(report: Report) -> str:

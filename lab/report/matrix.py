@@ -9,8 +9,8 @@ yet, or left out by the scenario) have an empty slot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from packaging.version import Version
@@ -28,12 +28,16 @@ RUNTIME, ENGINE = "runtime", "engine"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Outcome:
-    """What is equal when cells are grouped. ``unmet``: the expectation did not hold."""
+    """What is equal when cells are grouped.
+
+    ``unmet``: the expectation did not hold. ``surprise``: the oracle predicted something else.
+    """
 
     kind: str
     cause: str = ""
     phase: str = ""
     unmet: bool = False
+    surprise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +107,12 @@ class Matrix:
         return any(slot.outcome is None for row in self.rows for slot in row.slots)
 
 
-def outcome(record: Record) -> Outcome:
-    """A record's outcome, as far as grouping goes."""
-    verdict, missed = record.verdict, held(record) is False
+def outcome(record: Record, surprises: Collection[str] = ()) -> Outcome:
+    """A record's outcome, as far as grouping goes; ``surprises`` are ids of cells."""
+    verdict, missed, surprise = record.verdict, held(record) is False, record.cell in surprises
     if isinstance(verdict, Denied | Failed):
-        return Outcome(verdict.kind, verdict.cause, str(verdict.phase), missed)
-    return Outcome(verdict.kind, unmet=missed)
+        return Outcome(verdict.kind, verdict.cause, str(verdict.phase), missed, surprise)
+    return Outcome(verdict.kind, unmet=missed, surprise=surprise)
 
 
 def controls(run: Run) -> tuple[Record, ...]:
@@ -125,7 +129,8 @@ class Grid:
     """One scenario's table before anything is joined: one row for each combination, one column for each runtime.
 
     ``columns`` holds (runtime, engine) in their order; the engine is empty where the scenario has but one. ``rows``
-    maps the values of ``axes`` to the records of each column; columns without a record are left out.
+    maps the values of ``axes`` to the records of each column; columns without a record are left out. ``surprises`` are
+    the ids of the cells that show something else than predicted.
     """
 
     scenario: str
@@ -134,14 +139,15 @@ class Grid:
     axes: tuple[tuple[str, Values], ...]
     columns: tuple[_ColumnKey, ...]
     rows: Mapping[_Key, Mapping[_ColumnKey, Sequence[Record]]]
+    surprises: Collection[str] = ()
 
 
-def matrices(run: Run) -> tuple[Matrix, ...]:
+def matrices(run: Run, surprises: Collection[str] = ()) -> tuple[Matrix, ...]:
     """One matrix for each scenario that has records, in the order of the run's header.
 
-    Control cells stand in none, unless the run has nothing else.
+    Control cells stand in none, unless the run has nothing else. ``surprises`` are ids of cells, which are marked.
     """
-    return tuple(join(grid) for grid in grids(run))
+    return tuple(join(replace(grid, surprises=surprises)) for grid in grids(run))
 
 
 def grids(run: Run) -> tuple[Grid, ...]:
@@ -180,7 +186,7 @@ def _grid(scenario: str, records: Sequence[Record], source: Source) -> Grid:
 
 def join(grid: Grid) -> Matrix:
     """The grid with adjacent versions as one column, and rows as one row, where nothing differs."""
-    columns, rows = _group_columns(grid.columns, grid.rows)
+    columns, rows = _group_columns(grid.columns, grid.rows, grid.surprises)
     for axis in reversed(range(len(grid.axes))):
         rows = group_rows(rows, axis)
     return Matrix(
@@ -224,9 +230,11 @@ def version_place(version: str) -> tuple[int, Version, str]:
 
 
 def _group_columns(
-    keys: Sequence[_ColumnKey], table: Mapping[_Key, Mapping[_ColumnKey, Sequence[Record]]]
+    keys: Sequence[_ColumnKey],
+    table: Mapping[_Key, Mapping[_ColumnKey, Sequence[Record]]],
+    surprises: Collection[str],
 ) -> tuple[tuple[Column, ...], tuple[Row, ...]]:
-    found = [{key: outcome(some[-1]) for key, some in row.items()} for row in table.values()]
+    found = [{key: outcome(some[-1], surprises) for key, some in row.items()} for row in table.values()]
 
     def equal(key: _ColumnKey) -> tuple[object, ...]:
         family, _, version = key[0].partition("@")
@@ -236,7 +244,7 @@ def _group_columns(
     rows = (
         Row(
             values=tuple((value,) for value in values),
-            slots=tuple(_slot([row.get(key, []) for key in group]) for group in groups),
+            slots=tuple(_slot([row.get(key, []) for key in group], surprises) for group in groups),
         )
         for values, row in table.items()
     )
@@ -251,9 +259,9 @@ def _column(keys: tuple[_ColumnKey, ...]) -> Column:
     )
 
 
-def _slot(places: Iterable[Sequence[Record]]) -> Slot:
+def _slot(places: Iterable[Sequence[Record]], surprises: Collection[str]) -> Slot:
     records = tuple(record for place in places for record in place)
-    return Slot(outcome=outcome(records[-1]) if records else None, records=records)
+    return Slot(outcome=outcome(records[-1], surprises) if records else None, records=records)
 
 
 def group_rows(rows: tuple[Row, ...], axis: int) -> tuple[Row, ...]:

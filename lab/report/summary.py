@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from lab.model.record import Record, Run
 from lab.model.verdict import VERDICT_KINDS, Denied, Errored, Failed, Skipped
+from lab.oracle.prediction import Prediction
+from lab.oracle.runs import Predictions, predict_run
+from lab.report.escape import escape_text
 from lab.report.expectations import held, unmet
 from lab.report.matrix import Matrix, controls, matrices
-from lab.report.words import found_words, wanted_words
+from lab.report.words import counted, found_words, wanted_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,15 @@ class MissedEntry:
     wanted: str
     found: str
     source: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurpriseEntry:
+    """Records that differ from their prediction in the same way: a new change of a runtime, or a fault of the lab."""
+
+    predicted: str
+    found: str
     records: tuple[Record, ...]
 
 
@@ -75,11 +87,21 @@ class Report:
     missed: tuple[MissedEntry, ...]
     broken: tuple[Record, ...]
     differing: tuple[tuple[tuple[str, str], int], ...]
+    predictions: Predictions
+    surprises: tuple[SurpriseEntry, ...]
+
+    @property
+    def predicted(self) -> str:
+        """How many cells have a prediction, in words; empty where none has."""
+        count = sum(isinstance(self.predictions.cells[r.cell], Prediction) for r in self.run.records if not r.control)
+        surprises = counted(len(self.predictions.surprises), "surprise")
+        return f"predicted: {count:,} of {counted(self.counts.cells, 'cell')}, {surprises}" if count else ""
 
 
 def build(run: Run) -> Report:
     """The whole view of a run."""
-    tables, control_records = matrices(run), controls(run)
+    predictions = predict_run(run)
+    tables, control_records = matrices(run, predictions.surprises), controls(run)
     ordered = [record for table in tables for record in table.records()]
     places = {record.cell: place for place, record in enumerate([*control_records, *ordered])}
     not_met = sorted(unmet(run), key=lambda record: places[record.cell])
@@ -94,6 +116,8 @@ def build(run: Run) -> Report:
         missed=_missed(not_met),
         broken=tuple(record for record in not_met if record.control),
         differing=tuple(texts.items()),
+        predictions=predictions,
+        surprises=_surprises([*control_records, *ordered], predictions),
     )
 
 
@@ -122,6 +146,18 @@ def _missed(records: Iterable[Record]) -> tuple[MissedEntry, ...]:
     return tuple(
         MissedEntry(wanted=wanted, found=found, source=source, records=tuple(some))
         for (wanted, found, source), some in groups.items()
+    )
+
+
+def _surprises(records: Iterable[Record], predictions: Predictions) -> tuple[SurpriseEntry, ...]:
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        text = predictions.surprises.get(record.cell)
+        if text is not None:
+            groups.setdefault((escape_text(text), found_words(record.verdict)), []).append(record)
+    return tuple(
+        SurpriseEntry(predicted=predicted, found=found, records=tuple(some))
+        for (predicted, found), some in groups.items()
     )
 
 

@@ -16,6 +16,7 @@ from lab.report.summary import Report, build
 from lab.report.words import (
     ALL_FROM,
     MISSING,
+    SURPRISE,
     UNMET,
     column_head,
     counted,
@@ -47,6 +48,7 @@ def render(run: Run, style: Style) -> str:
         _controls(report, width),
         _legend(report, width, painter),
         _unmet(report, width),
+        _surprises(report, width),
         _notes(report, width),
         _summary(report, width),
     ]
@@ -235,6 +237,19 @@ def _unmet(report: Report, width: int) -> str:
     return "\n".join([*lines, *_more(len(report.missed), "kind")])
 
 
+def _surprises(report: Report, width: int) -> str:
+    total = len(report.predictions.surprises)
+    text = f"{SURPRISE} {counted(total, 'surprise')}: a new change of a runtime, or a fault of the lab"
+    lines = wrapped(text, width) if total else []
+    for entry in report.surprises[:_SHOWN]:
+        text = f"{counted(len(entry.records), 'cell')}: {entry.predicted}, found {entry.found}"
+        lines += wrapped(text, width, "  ", "    ")
+        lines += [f"    {show_command(record)}" for record in entry.records[:_COMMANDS]]
+        rest = len(entry.records) - _COMMANDS
+        lines += [f"    … and {counted(rest, 'cell')} more"] if rest > 0 else []
+    return "\n".join([*lines, *_more(len(report.surprises), "kind")])
+
+
 def _notes(report: Report, width: int) -> str:
     lines = []
     for (runtime, speaks), count in report.differing[:_SHOWN]:
@@ -256,6 +271,8 @@ def _summary(report: Report, width: int) -> str:
         text = f"{counted(numbers.controls, 'control cell')}, nothing else"
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
+    if report.predicted:
+        text += f" · {report.predicted}"
     if report.run.void:
         text = f"VOID · {text}"
     return "\n".join(wrapped(text, width))

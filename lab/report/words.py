@@ -8,11 +8,13 @@ from typing import assert_never
 from lab.model.record import Record
 from lab.model.scenario import Expectation
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped, Verdict
+from lab.oracle.prediction import NoPrediction, Predicted
 from lab.report.escape import escape_text
 from lab.report.matrix import Column, Outcome
 
 MISSING = "·"
 UNMET = "!"
+SURPRISE = "≠"
 ALL_FROM = 3
 """A row that stands for all values of an axis says so, instead of naming them, from this many values on."""
 NAMED = 12
@@ -20,7 +22,10 @@ NAMED = 12
 
 
 def sign(outcome: Outcome | None) -> str:
-    """What stands in a cell of the matrix: ``✔``, ``✗ cwd-not-searchable``, ``skip``, ``ERR``; ``! `` when unmet."""
+    """What stands in a cell of the matrix: ``✔``, ``✗ cwd-not-searchable``, ``skip``, ``ERR``.
+
+    In front of it ``!`` when the expectation did not hold, ``≠`` when the oracle predicted something else.
+    """
     if outcome is None:
         return MISSING
     texts = {
@@ -30,7 +35,8 @@ def sign(outcome: Outcome | None) -> str:
         "skipped": "skip",
         "errored": "ERR",
     }
-    return f"{UNMET} {texts[outcome.kind]}" if outcome.unmet else texts[outcome.kind]
+    marks = UNMET * outcome.unmet + SURPRISE * outcome.surprise
+    return f"{marks} {texts[outcome.kind]}" if marks else texts[outcome.kind]
 
 
 def found_words(verdict: Verdict) -> str:
@@ -50,6 +56,13 @@ def wanted_words(wanted: Expectation) -> str:
     """An expectation in the same words."""
     text = wanted.verdict if wanted.cause is None else f"{wanted.verdict}: {escape_text(wanted.cause)}"
     return text if wanted.phase is None else f"{text} (phase {escape_text(wanted.phase)})"
+
+
+def predicted_words(predicted: Predicted) -> str:
+    """A prediction in the same words, or why there is none."""
+    if isinstance(predicted, NoPrediction):
+        return f"no prediction: {escape_text(predicted.reason)}"
+    return escape_text(str(predicted))
 
 
 def value_words(value: str | None) -> str:

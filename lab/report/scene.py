@@ -1,7 +1,7 @@
 """Drawings as data: what a picture or badge shows, before it becomes SVG or PNG. Pure.
 
-Lengths are pixels of the SVG, from the top left corner. Texts stand in a fixed-width font, so that the same widths hold
-wherever the drawing is shown: no font is fetched, and none is measured.
+Lengths are pixels of the SVG, from the top left corner. Texts stand in a fixed-width font: no font is fetched, and none
+is measured. Whoever draws makes a text fit the width that it has here.
 """
 
 from __future__ import annotations

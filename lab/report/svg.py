@@ -38,6 +38,7 @@ def _shape(shape: Shape) -> ET.Element:
             return ET.Element("rect", place | {"rx": _number(shape.radius), "fill": shape.fill})
         case Text():
             about = {"x": _number(shape.x), "y": _number(shape.y), "font-size": _number(shape.size)}
+            about |= {"textLength": _number(shape.width), "lengthAdjust": "spacingAndGlyphs"}  # in any font
             weight = {"font-weight": "bold"} if shape.bold else {}
             text = ET.Element("text", about | {"fill": shape.fill} | weight)
             text.text = shape.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -120,12 +121,16 @@ def remove_bundle(bundle: Bundle) -> None:
 
 def _remove_tree(path: str) -> None:
     """Remove a small tree; quicker than shutil.rmtree, whose care against races a private tmpfs does not need."""
-    for entry in os.scandir(path):
-        if entry.is_dir(follow_symlinks=False):
-            _remove_tree(entry.path)
-        else:
-            os.unlink(entry.path)
-    os.rmdir(path)
+    try:
+        os.rmdir(path)  # most directories of a bundle are empty
+    except OSError:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    _remove_tree(entry.path)
+                else:
+                    os.unlink(entry.path)
+        os.rmdir(path)
 
 
 def _make_rootfs(workspace: Workspace, bundle: Bundle, image: Image, probe_layer: Path, linux: Linux) -> Owner:
@@ -187,9 +192,20 @@ def _write_config(workspace: Workspace, bundle: Bundle, image: Image, settings: 
         converted = workspace.configs.get(key) or _convert(bundle, image, settings, _image_accounts(image.rootfs))
         workspace.configs[key] = converted
     bundle.stored, bundle.exec_stored = converted.config, converted.process
-    (bundle.path / "config.json").write_text(bundle.fill(bundle.stored))
+    _write(f"{bundle.path}/config.json", bundle.fill(bundle.stored))
     if bundle.exec_stored:
-        (bundle.path / "process.json").write_text(bundle.fill(bundle.exec_stored))
+        _write(f"{bundle.path}/process.json", bundle.fill(bundle.exec_stored))
+
+
+def _write(path: str, text: str) -> None:
+    """A new file with ``text``, in two system calls."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        data = text.encode()
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    finally:
+        os.close(fd)
 
 
 def _convert(bundle: Bundle, image: Image, settings: Settings, accounts: tuple[str, str]) -> ConvertedSettings:

@@ -139,7 +139,8 @@ def test_images_of_one_root_file_system_keep_their_own_configs(tmp_path: Path) -
             config=ImageConfig(working_dir=directory),
             origin="test",
         )
-        bundle = Bundle(path=tmp_path, identifier="x", caller=(0, 0), cgroup="/x")
+        bundle = Bundle(path=tmp_path / name, identifier="x", caller=(0, 0), cgroup="/x")
+        bundle.path.mkdir()
         _write_config(place, bundle, image, settings)
         found.append(json.loads(bundle.stored)["process"]["cwd"])
     assert found == ["/", "/home/nonroot"]

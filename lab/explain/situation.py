@@ -1,0 +1,218 @@
+"""What stands in the way of a cell's process, read from the stored run. Pure.
+
+The model of files and access is the oracle's (``lab.oracle``). It only suggests what to try: every cure that is made of
+it is then really run.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lab.model.record import Record, Run
+from lab.model.settings import Action, CapabilitySets, Settings
+from lab.model.verdict import Denied, Failed, Phase
+from lab.oci.spec import PROBE
+from lab.oracle import mtree
+from lab.oracle.access import EXECUTE, READ, WRITE, permits
+from lab.oracle.credentials import Credentials
+from lab.oracle.files import Files, Outside, Refused
+from lab.oracle.ids import IdMaps
+from lab.oracle.predict import set_up
+from lab.oracle.prediction import NoPrediction
+from lab.oracle.runs import TREE
+from lab.oracle.spec import Spec
+from lab.oracle.tree import Kind, Node
+from lab.oracle.world import mapped_tree
+
+_STEP = re.compile(r"step \d+, (?P<op>\w+)(?: (?P<path>\S+))?")
+_USER = re.compile(r"(\d+)(?::(\d+))?")
+_ALL_SEEING = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"})
+_CWD = frozenset({"cwd-not-searchable", "cwd-not-creatable", "cwd-missing"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """A file or directory that the process's ids alone do not open.
+
+    ``uid``, ``gid`` and ``mode`` are as the container sees them. ``fixture`` is the fixture that it belongs to, and
+    ``inside`` its path there; both are empty for the root file system. ``want`` are the bits that it must give.
+    """
+
+    path: str
+    kind: Kind
+    uid: int
+    gid: int
+    mode: int
+    want: int
+    fixture: str = ""
+    inside: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A failing cell as cures look at it.
+
+    ``uid`` and ``gid`` are those of the process that fails; ``cwd`` its working directory as configured; ``workdir``
+    tells whether that is the image's own. ``obstacle`` is what stands in its way, where that is known; ``unknown`` says
+    why it is not.
+    """
+
+    settings: Settings
+    cause: str
+    phase: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    cwd: str = "/"
+    workdir: bool = False
+    capabilities: CapabilitySets | None = None
+    maps: IdMaps
+    obstacle: Obstacle | None = None
+    unknown: str = ""
+
+
+def situation(run: Run, record: Record, settings: Settings) -> Situation:
+    """The situation of a denied or failed record of a run."""
+    verdict = record.verdict
+    cause, phase, evidence = (
+        (verdict.cause, str(verdict.phase), verdict.evidence) if isinstance(verdict, Denied | Failed) else ("", "", "")
+    )
+    config = json.loads(run.configs.get(record.provenance.config) or "{}")
+    process = config.get("process", {})
+    user = process.get("user", {})
+    uid, gid, cwd = user.get("uid", 0), user.get("gid", 0), process.get("cwd", "/")
+    acting = settings.exec if settings.action is Action.EXEC and settings.exec is not None else settings.process
+    if acting is settings.exec:
+        uid, gid, cwd = _exec_identity(settings, uid, gid, cwd)
+    linux = config.get("linux", {})
+    maps = IdMaps(uids=_lines(linux.get("uidMappings", ())), gids=_lines(linux.get("gidMappings", ())))
+    found = Situation(
+        settings=settings,
+        cause=cause,
+        phase=phase,
+        uid=uid,
+        gid=gid,
+        groups=(*user.get("additionalGids", ()), *acting.additional_gids),
+        cwd=cwd,
+        workdir=acting is settings.process and acting.cwd is None,
+        capabilities=_sets(process.get("capabilities")),
+        maps=maps,
+    )
+    return _with_obstacle(found, run, record, config, evidence)
+
+
+def _with_obstacle(found: Situation, run: Run, record: Record, config: dict[str, object], evidence: str) -> Situation:
+    tree = run.images.get(record.provenance.image, {}).get(TREE)
+    if not isinstance(tree, str) or not tree or not config:
+        return replace(found, unknown="the run holds no list of the image's files")
+    setup = set_up(config, found.settings, mapped_tree(mtree.decode(tree), found.maps), 0)
+    if isinstance(setup, NoPrediction):
+        return replace(found, unknown=f"the files of this cell are not modelled: {setup.reason}")
+    target = _target(found, setup.spec, evidence)
+    if target is None:
+        return replace(found, unknown="the refusal names no file")
+    path, want = target
+    try:
+        obstacle = _obstacle(found, setup.files, path, want)
+    except (Outside, Refused) as error:
+        return replace(found, unknown=f"{path} cannot be followed: {error}")
+    if obstacle is None:
+        return replace(found, unknown=f"nothing on the way to {path} is closed to the process's ids")
+    return replace(found, obstacle=obstacle)
+
+
+def _target(found: Situation, spec: Spec, evidence: str) -> tuple[str, int] | None:
+    """The path that was refused, and what the process wanted of it."""
+    if found.phase == Phase.PROCESS:
+        step = _STEP.match(evidence)
+        if step is None or not step["path"]:
+            return None
+        want = WRITE if found.cause.startswith("write-") or found.cause in {"owner-required", "chown-denied"} else READ
+        want = EXECUTE if step["op"] in {"chdir", "exec", "spawn"} else want
+        return posixpath.join(found.cwd, step["path"]), want
+    if found.cause in _CWD:
+        return found.cwd, EXECUTE
+    if found.cause == "exec-not-permitted":
+        program = spec.process.args[0] if spec.process.args else PROBE
+        return (program, EXECUTE) if program.startswith("/") else None
+    return None
+
+
+def _obstacle(found: Situation, files: Files, path: str, want: int) -> Obstacle | None:
+    """The first directory on the way that the process may not search, or the place itself."""
+    who = Credentials(uid=found.uid, gid=found.gid, groups=frozenset(found.groups), maps=found.maps)
+    seeing = Credentials(effective=_ALL_SEEING, maps=found.maps)
+    above, *_ = _prefixes(path)
+    for prefix in _prefixes(path):
+        place = files.walk(seeing, prefix)
+        if place.node is None:  # it would have to be made in the last one that is there
+            parent = files.walk(seeing, above)
+            return None if parent.node is None else _named(files, found, parent.path, parent.node, WRITE | EXECUTE)
+        last = prefix == posixpath.normpath(path)
+        wanted = want if last else EXECUTE
+        if not permits(who, place.node, wanted):
+            return _named(files, found, place.path, place.node, wanted)
+        above = prefix
+    return None
+
+
+def _prefixes(path: str) -> list[str]:
+    """``/``, ``/a``, ``/a/b`` for ``/a/b``."""
+    parts = [part for part in posixpath.normpath(path).split("/") if part]
+    return ["/", *("/" + "/".join(parts[: place + 1]) for place in range(len(parts)))]
+
+
+def _named(files: Files, found: Situation, path: str, node: Node, want: int) -> Obstacle:
+    mount = files.mount_of(path)
+    destination = mount.destination
+    fixture = next(
+        (one.fixture for one in found.settings.mounts if one.destination == destination and one.fixture), None
+    )
+    uid, gid = found.maps.shown(node.uid, node.gid)
+    return Obstacle(
+        path=path,
+        kind=node.kind,
+        uid=uid,
+        gid=gid,
+        mode=node.mode,
+        want=want,
+        fixture=fixture or "",
+        inside=(path[len(destination) :] or "/") if fixture else "",
+    )
+
+
+def _exec_identity(settings: Settings, uid: int, gid: int, cwd: str) -> tuple[int, int, str]:
+    """Who an exec'd process is, and where: by its flags, else by its process, else as the container's."""
+    process = settings.exec
+    flags = dict(_flags(settings.exec_flags))
+    text = flags.get("--user") or (process.user if process is not None else None) or ""
+    numbers = _USER.fullmatch(text)
+    where = flags.get("--cwd") or (process.cwd if process is not None else None) or cwd
+    return (int(numbers[1]), int(numbers[2] or 0), where) if numbers else (uid, gid, where)
+
+
+def _flags(flags: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    waiting = ""
+    for flag in flags:
+        if waiting:
+            yield waiting, flag
+            waiting = ""
+        elif "=" in flag:
+            name, _, value = flag.partition("=")
+            yield name, value
+        else:
+            waiting = flag
+
+
+def _sets(capabilities: dict[str, list[str]] | None) -> CapabilitySets | None:
+    if capabilities is None:
+        return None
+    return CapabilitySets(**{name: tuple(values or ()) for name, values in capabilities.items()})
+
+
+def _lines(mappings: list[dict[str, int]]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((line["containerID"], line["hostID"], line["size"]) for line in mappings)

@@ -7,7 +7,23 @@ from importlib import metadata
 
 import click
 
-from lab.cli import bisect, clean, doctor, engines, judge, plan, publish, run, runs, runtimes, scenarios, show, sweep
+from lab.cli import (
+    bisect,
+    clean,
+    diff,
+    doctor,
+    engines,
+    explain,
+    judge,
+    plan,
+    publish,
+    run,
+    runs,
+    runtimes,
+    scenarios,
+    show,
+    sweep,
+)
 from lab.cli.common import CONTEXT, EXIT_INTERRUPTED
 from lab.errors import LabError
 
@@ -38,6 +54,7 @@ for verb in (
     plan.command,
     show.command,
     judge.command,
+    diff.command,
     runs.command,
     runtimes.group,
     engines.group,
@@ -47,6 +64,7 @@ for verb in (
 permlab.add_command(engines.group)
 permlab.add_command(sweep.command)
 permlab.add_command(bisect.command)
+permlab.add_command(explain.command)
 permlab.add_command(publish.command)
 permlab.add_command(doctor.command)
 permlab.add_command(clean.command)

@@ -49,7 +49,7 @@ def _code(text: str, limit: int = _VALUE) -> str:
 
 def _line(words: Words) -> str:
     return "".join(
-        code_span(cut(escape_text(part), _TEXT)) if place % 2 else escape_markdown(part)
+        (code_span(cut(escape_text(part), _TEXT)) if part else "") if place % 2 else escape_markdown(part)
         for place, part in enumerate(words)
     )
 
@@ -67,6 +67,9 @@ def _section(section: Section) -> Iterator[str]:
         yield ""
         if table.fixed:
             yield " · ".join(f"{escape_markdown(name)} {_code(value_words(value))}" for name, value in table.fixed)
+            yield ""
+        for name, known in table.whole:
+            yield f"any {escape_markdown(name)}: {_code(', '.join(map(value_words, known)), _TEXT)}"
             yield ""
         yield from _table(table)
         yield ""
@@ -88,9 +91,9 @@ def _proof(proof: Proof) -> str:
     mark = escape_markdown(cut(sign(proof.outcome), _VALUE))
     phase = f" in phase {escape_markdown(proof.outcome.phase)}" if proof.outcome.phase else ""
     text = code_span(cut(escape_text(proof.text), _TEXT)) if proof.text else "(no text)"
-    source = f"; the scenario expects it: {code_span(cut(escape_text(proof.source), _TEXT))}" if proof.source else ""
+    expected = f"; {_line(proof.expected)}" if proof.expected else ""
     command = code_span(cut(escape_text(proof.command), _TEXT))
-    return f"- {mark}{phase}, {counted(proof.cells, 'cell')}: {text}{source}; {command}"
+    return f"- {mark}{phase}, {counted(proof.cells, 'cell')}: {text}{expected}; {command}"
 
 
 def _apart(report: DiffView) -> Iterator[str]:

@@ -70,6 +70,8 @@ def _table(table: Table, width: int, painter: Painter, *, rows: int | None) -> s
     if table.fixed:
         fixed = " · ".join(f"{escape_text(name)} {value_words(value)}" for name, value in table.fixed)
         lines += wrapped(fixed, width, "  ", "    ")
+    for name, known in table.whole:
+        lines += wrapped(f"any {escape_text(name)}: {', '.join(map(value_words, known))}", width, "  ", "    ")
     shown = table.rows[:rows]
     names = [escape_text(name) for name, _ in table.axes]
     body = [[*_labels(row, table), *(sign(one) for one in row.outcomes)] for row in shown]
@@ -124,8 +126,7 @@ def _proof(proof: Proof, width: int, painter: Painter) -> Iterator[str]:
     first, *rest = wrapped(f"{mark}{phase}, {counted(proof.cells, 'cell')}: {text}", width, "    ", "      ")
     yield first.replace(mark, painter.paint(mark, proof.outcome.kind), 1)
     yield from rest
-    if proof.source:
-        yield from wrapped(f"the scenario expects it: {escape_text(proof.source)}", width, "      ")
+    yield from wrapped(_line(proof.expected), width, "      ")
     yield f"      {escape_text(proof.command)}"
 
 

@@ -16,7 +16,7 @@ from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.report.expectations import held
 from lab.report.matrix import RUNTIME, Outcome, Row, Slot, Values, family_rank, group_rows, outcome, version_place
 from lab.report.source import Source, read_source
-from lab.report.words import counted, found_words, wanted_words
+from lab.report.words import ALL_FROM, counted, found_words, wanted_words
 
 Words = tuple[str, ...]
 """A line in which every second part, from the second on, is quoted from somewhere: a name, an id, a text."""
@@ -26,13 +26,13 @@ Words = tuple[str, ...]
 class Proof:
     """What a table's sign stands on, by the example of one cell.
 
-    ``source`` is the link of an expectation that says so; ``command`` prints the whole record.
+    ``expected`` says whether the scenario expects it; ``command`` prints the whole record.
     """
 
     outcome: Outcome
     text: str
     cells: int
-    source: str
+    expected: Words
     command: str
 
 
@@ -51,6 +51,15 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     proofs: tuple[Proof, ...]
+
+    @property
+    def whole(self) -> tuple[tuple[str, Values], ...]:
+        """The axes of which some row says only ``any of N``, with the values that this stands for."""
+        return tuple(
+            (name, known)
+            for place, (name, known) in enumerate(self.axes)
+            if len(known) >= ALL_FROM and any(row.values[place] == known for row in self.rows)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,11 +285,18 @@ def _proofs(rows: Iterable[Row], runs: Sequence[Run]) -> Iterator[Proof]:
     for (place, sign, reason), records in sorted(found.items(), key=lambda item: item[0][0]):
         example = records[0]
         text = example.verdict.evidence if isinstance(example.verdict, Denied | Failed) else reason
-        wanted = example.expectation
         yield Proof(
             outcome=sign,
             text=text,
             cells=len(records),
-            source=wanted.source if wanted is not None and held(example) else "",
+            expected=_expected(example),
             command=f"permlab show {shlex.quote(example.cell)} --run {shlex.quote(runs[-place].header.id)}",
         )
+
+
+def _expected(record: Record) -> Words:
+    wanted, met = record.expectation, held(record)
+    if wanted is None or met is None:
+        return ()
+    source = (": ", wanted.source) if wanted.source else ()
+    return ("the scenario expects it", "", *source) if met else ("the scenario expects ", wanted_words(wanted), *source)

@@ -30,7 +30,7 @@ def render_page(template: str, *, package: str = PACKAGE, scripts: Sequence[str]
     style = resource(PACKAGE, "style.css")
     script = "".join(resource(package, f"script/{name}") for name in scripts)
     if script:
-        script = f'"use strict";\n{{\n{script}}}\n'
+        script = f'"use strict";\n{script}'
     return (
         _environment(package)
         .get_template(template)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
+from urllib.parse import urlencode
 
 from lab.model.record import Record, Run
 from lab.report.escape import cut, escape_text
@@ -233,6 +234,11 @@ def image_facts(run: Run) -> tuple[Pairs, ...]:
 
 def _fact(facts: Mapping[str, object], name: str) -> str:
     return escape_text(str(facts.get(name, "")))
+
+
+def cell_link(cell: str) -> str:
+    """The fragment of the page's address that opens a cell."""
+    return f"#{urlencode({'cell': cell}, errors='replace')}"
 
 
 def link(address: str) -> str:

@@ -45,7 +45,8 @@ class Table {
     this.grid.addEventListener("focusin", (event) => this.onFocus(event));
     this.end = element("div");
     this.box.append(this.end);
-    new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) this.renderMore(); }, { root: this.box, rootMargin: "600px" }).observe(this.end);
+    this.observer = new IntersectionObserver((seen) => this.onEnd(seen), { root: this.box, rootMargin: "600px" });
+    this.observer.observe(this.end);
   }
 
   // Show what matches: rows and columns with a match; cells beside them stay readable, but step back.
@@ -154,10 +155,16 @@ class Table {
   }
 
   renderKey() {
-    const parts = [...this.causes].sort().flatMap((cause) => [
-      element("span", { class: "mono" }, CAUSE_LETTERS.get(cause)), ` ${escapeText(cause)}  `,
-    ]);
-    this.key.replaceChildren(...(this.view === "version" ? parts : []));
+    const named = [...CAUSE_LETTERS].filter(([cause]) => this.causes.has(cause));
+    this.key.textContent = this.view === "version" ? named.map(([cause, letter]) => `✗${letter} ${escapeText(cause)}`).join(" · ") : "";
+  }
+
+  // The end of the rendered rows comes into sight; observed anew, because it may still be in sight afterwards.
+  onEnd(seen) {
+    if (!seen.at(-1).isIntersecting || this.rendered >= this.rows.length) return;
+    this.renderMore();
+    this.observer.unobserve(this.end);
+    this.observer.observe(this.end);
   }
 
   setTabStop(cell) {

@@ -40,10 +40,10 @@ def make(files: Files, process: Process, path: str, wanted: Node) -> None:
 def remove(files: Files, process: Process, path: str, *, directory: bool) -> None:
     """unlink(2) and rmdir(2)."""
     place = files.walk(process.who, path, cwd=process.cwd, follow=False)
-    files.writable(place.path)
+    above = posixpath.dirname(place.path)
+    files.writable(above)
     if place.node is None:
         raise Refused("ENOENT", f"{place.path} does not exist")
-    above = posixpath.dirname(place.path)
     files.may_change(process.who, above)
     parent = files.node(above)
     if parent is not None and parent.mode & STICKY and not owns(process.who, place.node):
@@ -54,6 +54,8 @@ def remove(files: Files, process: Process, path: str, *, directory: bool) -> Non
         raise Refused("ENOTDIR", f"{place.path} is a {place.node.kind}")
     if not directory and place.node.kind is Kind.DIRECTORY:
         raise Refused("EISDIR", f"{place.path} is a directory")
+    if files.mount_of(place.path).destination == place.path:
+        raise Refused("EBUSY", f"{place.path} is a mount point")
     if directory and not files.empty(place.path):
         raise Refused("ENOTEMPTY", f"{place.path} is not empty")
     files.remove(place.path)

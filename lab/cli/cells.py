@@ -6,20 +6,22 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.cli.common import runs_directory, tell
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
-from lab.errors import InputError
+from lab.errors import EngineError, InputError
 from lab.model.record import Record
+from lab.model.scenario import Scenario
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
+from lab.report.expectations import held
 from lab.runner import Task
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, load, shipped_directory
-from lab.session import Session, new_header, open_session
+from lab.session import Session, new_header, open_session, tasks_of
 from lab.store import runs as store
 
 MOST = 10
@@ -74,35 +76,61 @@ def named_cell(word: str, scenario: str | None = None) -> tuple[Task, Mapping[st
     return named.tasks[0], named.texts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Bench:
-    """An open session that tells its progress."""
+    """An open session that tells its progress, and that runs the control cells of every runtime before all else."""
 
     session: Session
     progress: Progress
+    controls: Scenario
+    _controlled: set[str] = field(default_factory=set)
 
     def measure(self, tasks: Sequence[Task], *, anew: bool = False) -> tuple[Record, ...]:
         """As :meth:`lab.session.Session.measure`."""
-        self.progress.expect(sum(anew or task.cell.id not in self.session.records for task in tasks))
-        return self.session.measure(tasks, anew=anew)
+        first = {task.cell.value("runtime") for task in tasks} - self._controlled
+        self._controlled |= first
+        controls = tasks_of((self.controls,), tuple(sorted(first))) if first else []
+        wanted = [task for task in tasks if anew or task.cell.id not in self.session.records]
+        self.progress.expect(len(controls) + len(wanted))
+        if anew:
+            self.session.measure(controls)
+            return self.session.measure(tasks, anew=True)
+        ids = {task.cell.id for task in tasks}
+        return tuple(one for one in self.session.measure([*controls, *tasks]) if one.cell in ids)
 
     def note(self, line: str) -> None:
         """A line for the user, on stderr."""
         self.progress.note(line)
 
+    @property
+    def broken(self) -> tuple[Record, ...]:
+        """The control cells that did not show what they must: nothing of this run can be trusted then."""
+        return tuple(one for one in self.session.records.values() if one.control and held(one) is False)
+
 
 @contextmanager
 def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
-    """A session that writes a new stored run, with its progress on stderr."""
-    header = new_header(texts, argv=sys.argv[1:])
+    """A session that writes a new stored run, with its progress on stderr.
+
+    Raises :class:`EngineError` at its end when a control cell did not show what it must.
+    """
+    controls = find(CONTROLS)
+    header = new_header({**texts, CONTROLS: read_text(controls)}, argv=sys.argv[1:])
     with (
         store.create(runs_directory(), header) as writer,
         Progress() as progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
         interruptible(),
     ):
-        yield Bench(session=session, progress=progress)
+        bench = Bench(session=session, progress=progress, controls=load(controls))
+        yield bench
         writer.finish()
+    if bench.broken:
+        raise EngineError(
+            f"run {header.id} is void: {len(bench.broken)} control cells did not show what they must",
+            details="\n".join(record.cell for record in bench.broken[:MOST]),
+            resolution="`permlab show CELL` shows one of them, `permlab doctor` what this host can do",
+        )
     tell(f"run {header.id} is stored: `permlab show CELL --run {header.id}` shows a cell of it")
 
 

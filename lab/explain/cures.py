@@ -6,7 +6,7 @@ A cure is a guess until its cell was run: nothing here says that it helps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab.codec import to_data
@@ -14,11 +14,13 @@ from lab.explain.situation import Obstacle, Situation
 from lab.model.settings import Action, CapabilitySets, EditKind
 from lab.oracle.access import EXECUTE, READ, WRITE
 from lab.oracle.tree import Kind
+from lab.scenario.resolve import merge
 
 AS_IS = "as-is"
 """The value of the axis ``cure`` that changes nothing."""
 
 _DAC = "CAP_DAC_OVERRIDE"
+_SEARCH_ALL = 0o111
 _BITS = {READ: "r", WRITE: "w", EXECUTE: "x", WRITE | EXECUTE: "wx"}
 
 
@@ -38,7 +40,8 @@ class Cure:
 
 def cures(found: Situation) -> tuple[Cure, ...]:
     """Every cure that changes something for this cell, in the order in which people try them."""
-    return (*_directories(found), *_identities(found), *_files(found), *_powers(found), *_restrictions(found))
+    permission = (*_identities(found), *_files(found), *_namespace(found), *_powers(found)) if found.denied else ()
+    return (*_directories(found), *permission, *_restrictions(found))
 
 
 def _directories(found: Situation) -> Iterator[Cure]:
@@ -93,37 +96,63 @@ def _as_user(found: Situation, name: str, words: str, uid: int, gid: int) -> Cur
 def _files(found: Situation) -> Iterator[Cure]:
     seen = found.obstacle
     if seen is None:
-        for name, words in (("group-zero", "group 0 with g=u"), ("init-chown", "an init chown"), ("mode-all", "chmod")):
-            yield Cure(name=name, words=words, how="", unknown=found.unknown)
+        names = (("group-zero", "group 0 with g=u"), ("init-chown", "an init chown"), ("mode-all", "chmod"))
+        yield from (
+            Cure(name=name, words=words, how="", unknown=found.unknown) for name, words in names if found.denied
+        )
         return
-    group = (seen.mode & ~0o070) | (seen.mode >> 3 & 0o070)
-    zero = _changed(found, seen, uid=seen.uid, gid=0, mode=group)
-    if zero and (seen.gid, seen.mode) != (0, group):
-        user = _process(found, {"user": f"{found.uid}:0"}, ("--user", f"{found.uid}:0")) if found.gid else {}
-        yield Cure(
-            name="group-zero",
-            words=f"group 0 with g=u on {seen.path}" + (", and the process in group 0" if found.gid else ""),
-            how=f"Dockerfile: RUN chgrp 0 {seen.path} && chmod g=u {seen.path} (OpenShift's rule for images)",
-            fragment=zero | user,
-        )
+    yield from _group_zero(found, seen)
     owner = f"{found.uid}:{found.gid}"
-    opened = seen.mode | seen.want | seen.want << 3 | seen.want << 6
-    bits = _BITS.get(seen.want, "rwx")
-    changes = (
-        ("init-chown", f"an init container that runs chown {owner} {seen.path}", "", found.uid, found.gid, seen.mode),
-        ("mode-all", f"chmod a+{bits} {seen.path} ({opened:04o})", f"Dockerfile: RUN chmod a+{bits} {seen.path}", seen.uid, seen.gid, opened),
+    yield from _change(
+        found,
+        seen,
+        Cure(
+            name="init-chown",
+            words=f"an init container that runs chown {owner} {seen.path}",
+            how="Kubernetes initContainers, for a volume; a chown in the image",
+        ),
+        uid=found.uid,
+        gid=found.gid,
+        mode=seen.mode,
     )
-    for name, words, how, uid, gid, mode in changes:
-        fragment = _changed(found, seen, uid=uid, gid=gid, mode=mode)
-        if (uid, gid, mode) == (seen.uid, seen.gid, seen.mode):
-            continue
-        yield Cure(
-            name=name,
-            words=words,
-            how=how or "Kubernetes initContainers with a volume; docker: a chown in the image",
-            fragment=fragment or {},
-            unknown="" if fragment else f"the lab changes directories only, and {seen.path} is a {seen.kind}",
-        )
+    bits = _BITS.get(seen.want, "rwx")
+    opened = seen.mode | seen.want | seen.want << 3 | seen.want << 6
+    yield from _change(
+        found,
+        seen,
+        Cure(
+            name="mode-all",
+            words=f"chmod a+{bits} {seen.path} ({opened:04o})",
+            how=f"Dockerfile: RUN chmod a+{bits} {seen.path}, or COPY --chmod",
+        ),
+        uid=seen.uid,
+        gid=seen.gid,
+        mode=opened,
+    )
+
+
+def _group_zero(found: Situation, seen: Obstacle) -> Iterator[Cure]:
+    """OpenShift's rule for images: what the process needs belongs to group 0, which may do what the owner may."""
+    mode = (seen.mode & ~0o070) | (seen.mode >> 3 & 0o070)
+    joining = _process(found, {"user": f"{found.uid}:0"}, ("--user", f"{found.uid}:0")) if found.gid else {}
+    cure = Cure(
+        name="group-zero",
+        words=f"group 0 with g=u on {seen.path}" + (", and the process in group 0" if joining else ""),
+        how=f"Dockerfile: RUN chgrp 0 {seen.path} && chmod g=u {seen.path} (OpenShift's rule for images)",
+    )
+    for one in _change(found, seen, cure, uid=seen.uid, gid=0, mode=mode):
+        yield one if one.unknown else replace(one, fragment=merge(one.fragment, joining))
+
+
+def _change(found: Situation, seen: Obstacle, cure: Cure, *, uid: int, gid: int, mode: int) -> Iterator[Cure]:
+    """The cure that gives the obstacle this owner and mode; none where it has them."""
+    if (uid, gid, mode) == (seen.uid, seen.gid, seen.mode):
+        return
+    fragment = _changed(found, seen, uid=uid, gid=gid, mode=mode)
+    if fragment is None:
+        yield replace(cure, unknown=f"the lab changes what it made and directories, and {seen.path} is a {seen.kind}")
+    else:
+        yield replace(cure, fragment=fragment)
 
 
 def _changed(found: Situation, seen: Obstacle, *, uid: int, gid: int, mode: int) -> dict[str, Any] | None:
@@ -142,6 +171,39 @@ def _changed(found: Situation, seen: Obstacle, *, uid: int, gid: int, mode: int)
     elif seen.kind is not Kind.DIRECTORY:
         return None
     return {"fixtures": {seen.fixture: {"entries": [change]}}} if seen.fixture else {"rootfs": [change]}
+
+
+def _namespace(found: Situation) -> Iterator[Cure]:
+    """What only a user namespace makes necessary."""
+    missing = [
+        (name, inside, lines)
+        for name, inside, lines in (
+            ("uid_mappings", found.uid, found.maps.uids),
+            ("gid_mappings", found.gid, found.maps.gids),
+        )
+        if lines and not any(start <= inside < start + size for start, _, size in lines)
+    ]
+    if missing:
+        yield Cure(
+            name="ids-mapped",
+            words=f"a map that has {found.uid}:{found.gid}",
+            how="podman --uidmap and --gidmap; a larger range in /etc/subuid and /etc/subgid",
+            fragment={
+                "linux": {
+                    name: [{"container_id": inside, "host_id": max(to + size for _, to, size in lines), "size": 1}]
+                    for name, inside, lines in missing
+                }
+            },
+        )
+    for name, fixture in found.settings.fixtures.items():
+        if found.maps.uids and fixture.parent_mode & _SEARCH_ALL != _SEARCH_ALL:
+            opened = fixture.parent_mode | _SEARCH_ALL
+            yield Cure(
+                name=f"source-parent-{name}",
+                words=f"chmod a+x on the directory above the bind's source {name} ({opened:04o})",
+                how="on the host",
+                fragment={"fixtures": {name: {"parent_mode": opened}}},
+            )
 
 
 def _powers(found: Situation) -> Iterator[Cure]:

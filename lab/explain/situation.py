@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from lab.model.record import Record, Run
 from lab.model.settings import Action, CapabilitySets, Settings
 from lab.model.verdict import Denied, Failed, Phase
+from lab.oci.capabilities import sets_for
 from lab.oci.spec import PROBE
 from lab.oracle import mtree
 from lab.oracle.access import EXECUTE, READ, WRITE, permits
@@ -28,7 +29,7 @@ from lab.oracle.spec import Spec
 from lab.oracle.tree import Kind, Node
 from lab.oracle.world import mapped_tree
 
-_STEP = re.compile(r"step \d+, (?P<op>\w+)(?: (?P<path>\S+))?")
+_STEP = re.compile(r"step \d+, (?P<op>\w+)(?: (?P<path>\S+?))?(?= |: E)")
 _USER = re.compile(r"(\d+)(?::(\d+))?")
 _ALL_SEEING = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"})
 _CWD = frozenset({"cwd-not-searchable", "cwd-not-creatable", "cwd-missing"})
@@ -56,14 +57,15 @@ class Obstacle:
 class Situation:
     """A failing cell as cures look at it.
 
-    ``uid`` and ``gid`` are those of the process that fails; ``cwd`` its working directory as configured; ``workdir``
-    tells whether that is the image's own. ``obstacle`` is what stands in its way, where that is known; ``unknown`` says
-    why it is not.
+    ``denied`` tells a permission from other failures. ``uid`` and ``gid`` are those of the process that fails; ``cwd``
+    is its working directory as configured; ``workdir`` tells whether that is the image's own. ``obstacle`` is what
+    stands in its way, where that is known; ``unknown`` says why it is not.
     """
 
     settings: Settings
     cause: str
     phase: str
+    denied: bool
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
@@ -94,12 +96,15 @@ def situation(run: Run, record: Record, settings: Settings) -> Situation:
         settings=settings,
         cause=cause,
         phase=phase,
+        denied=isinstance(verdict, Denied),
         uid=uid,
         gid=gid,
         groups=(*user.get("additionalGids", ()), *acting.additional_gids),
         cwd=cwd,
         workdir=acting is settings.process and acting.cwd is None,
-        capabilities=_sets(process.get("capabilities")),
+        capabilities=_sets(process.get("capabilities"))
+        if acting is settings.process
+        else sets_for(acting.capabilities, uid, ()),
         maps=maps,
     )
     return _with_obstacle(found, run, record, config, evidence)

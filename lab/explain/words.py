@@ -156,7 +156,8 @@ def _needs(found: Explanation) -> Iterator[str]:
         yield f"without effect: {escape_text(', '.join(f'{axis}={value}' for axis, value in _pairs(found, away)))}"
     fewer = [mix for mix in mixed.mixes if len(mix.axes) < size]
     unknown = [mix for mix in fewer if mix.asked.answer is None]
-    yield f"found against {escape_text(mixed.good.cell)}, which passes; {counted(len(fewer), 'smaller set')} tried"
+    smaller = f"; {counted(len(fewer), 'smaller set')} tried" if fewer else ""
+    yield f"found against {escape_text(mixed.good.cell)}, which passes{smaller}"
     if unknown:
         yield f"of these {len(unknown)} could not be told: {cut(escape_text(unknown[0].asked.why_unknown), _REASON)}"
 

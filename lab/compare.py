@@ -39,6 +39,14 @@ class Change(StrEnum):
     UNCHANGED = "unchanged"
 
 
+class Answer(StrEnum):
+    """Whether the right side is worse than the left one."""
+
+    REGRESSIONS = "regressions"
+    NO_REGRESSIONS = "no regressions"
+    UNKNOWN = "cannot be told"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
     """One side: a run, and the value that the compared axis has here where one is compared."""
@@ -123,6 +131,15 @@ class Comparison:
             for pair in self.pairs[Change.UNKNOWN]
             if isinstance(pair.left.verdict, Passed) and isinstance(pair.right.verdict, Errored)
         )
+
+    @property
+    def answer(self) -> Answer:
+        """Unknown where a run is void, nothing could be compared, or no cell regressed but one was lost."""
+        if self.void or not self.compared:
+            return Answer.UNKNOWN
+        if self.pairs[Change.REGRESSION]:
+            return Answer.REGRESSIONS
+        return Answer.UNKNOWN if self.lost else Answer.NO_REGRESSIONS
 
 
 def compare(left: Side, right: Side, axis: str | None = None) -> Comparison:

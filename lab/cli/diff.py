@@ -9,13 +9,13 @@ import click
 
 from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
 from lab.cli.judge import judge_again
-from lab.compare import Change, Comparison, Side, cells, compare
+from lab.compare import Answer, Comparison, Side, cells, compare
 from lab.errors import InputError
 from lab.model.record import Run
 from lab.report.diff_formats import DIFF_RENDERERS
 from lab.store.runs import find, read
 
-EXIT_UNKNOWN = 3
+EXITS = {Answer.NO_REGRESSIONS: 0, Answer.REGRESSIONS: EXIT_NOT_HELD, Answer.UNKNOWN: 3}
 FORMAT = click.option(
     "--format",
     "form",
@@ -78,11 +78,7 @@ def run(left: str, right: str | None, *, axis: str | None, form: str) -> int:
 def show(found: Comparison, form: str) -> int:
     """Print a comparison; the exit code says what came of it."""
     click.echo(DIFF_RENDERERS[form](found, style()), nl=False)
-    if found.void or not found.compared:
-        return EXIT_UNKNOWN
-    if found.pairs[Change.REGRESSION]:
-        return EXIT_NOT_HELD
-    return EXIT_UNKNOWN if found.lost else 0
+    return EXITS[found.answer]
 
 
 def split_axis(text: str, left: Run, right: Run) -> tuple[str, str, str]:

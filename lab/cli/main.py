@@ -23,6 +23,7 @@ from lab.cli import (
     scenarios,
     show,
     sweep,
+    upgrade,
 )
 from lab.cli.common import CONTEXT, EXIT_INTERRUPTED
 from lab.errors import LabError
@@ -55,6 +56,7 @@ for verb in (
     show.command,
     judge.command,
     diff.command,
+    upgrade.command,
     runs.command,
     runtimes.group,
     engines.group,

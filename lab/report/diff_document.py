@@ -109,12 +109,17 @@ class DiffSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiffDocument:
-    """The whole diff. ``void``: nothing of it can be trusted. ``twins``: pairs whose sides are the same bytes."""
+    """The whole diff.
+
+    ``void``: nothing of it can be trusted. ``complete``: every run came to its end. ``twins``: pairs whose sides are
+    two names for the same bytes.
+    """
 
     format: Literal[1]
     axis: str | None
     left: SideEntry
     right: SideEntry
+    answer: Literal["regressions", "no regressions", "cannot be told"]
     void: bool
     complete: bool
     summary: DiffSummary

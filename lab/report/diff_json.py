@@ -39,6 +39,7 @@ def document(found: Comparison) -> DiffDocument:
         axis=found.axis,
         left=_side(found.left),
         right=_side(found.right),
+        answer=found.answer.value,
         void=found.void,
         complete=all(run.finished for run in found.runs),
         summary=DiffSummary(

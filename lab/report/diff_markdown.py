@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lab.compare import Change, Comparison
-from lab.report.diff_view import DiffView, Proof, Section, Table, Words, view
+from lab.report.diff_view import DiffView, Proof, Section, Table, Words, signs, view
 from lab.report.escape import cut, escape_text
 from lab.report.markdown import code_span, escape_markdown
 from lab.report.style import Style
@@ -34,10 +34,11 @@ def render(found: Comparison, style: Style) -> str:  # noqa: ARG001  # every ren
     others = [section for section in report.sections if section.name != Change.REGRESSION]
     blocks = [
         *_head(report),
-        *("\n".join(_within(_section(section), _ROOM)) for section in regressions),
+        *("\n".join(_within(_section(section), _ROOM)).strip() for section in regressions),
         *(_folded(f"{section.title}: {section.note}", _section(section)) for section in others),
         *_apart(report),
         "\n".join(f"- {_line(note)}" for note in report.notes[:_LINES]),
+        _line(report.facts),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -55,8 +56,7 @@ def _line(words: Words) -> str:
 
 
 def _head(report: DiffView) -> Iterator[str]:
-    title = counted(report.regressions, "regression") if report.regressions else "no regressions"
-    yield f"### permlab: {'not to be trusted' if report.void else title}"
+    yield f"### permlab: {report.headline}"
     yield from (f"> **{_line(alarm)}**" for alarm in report.alarms)
     yield f"From {_code(report.left)} to {_code(report.right)}: {report.summary}"
 
@@ -83,8 +83,8 @@ def _table(table: Table) -> Iterator[str]:
     yield f"|{'---|' * len(heads)}"
     for row in table.rows:
         labels = (_code(values_words(values, known)) for values, (_, known) in zip(row.values, table.axes, strict=True))
-        signs = (escape_markdown(cut(sign(outcome), _VALUE)) for outcome in row.outcomes)
-        yield f"| {' | '.join((*labels, *signs))} |"
+        marks = (escape_markdown(cut(text, _VALUE)) for text in signs(row))
+        yield f"| {' | '.join((*labels, *marks))} |"
 
 
 def _proof(proof: Proof) -> str:
@@ -104,7 +104,7 @@ def _apart(report: DiffView) -> Iterator[str]:
 
 
 def _folded(title: str, lines: Iterable[str]) -> str:
-    body = "\n".join(_within(lines, _FOLDED))
+    body = "\n".join(_within(lines, _FOLDED)).strip()
     return f"<details>\n<summary>{title}</summary>\n\n{body}\n\n</details>"
 
 

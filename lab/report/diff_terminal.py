@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from lab.compare import Change, Comparison
-from lab.report.diff_view import DiffView, Proof, Section, Table, Words, view
+from lab.compare import Answer, Change, Comparison
+from lab.report.diff_view import DiffView, Proof, Section, Table, Words, signs, view
 from lab.report.escape import cut, escape_text
 from lab.report.matrix import Row
 from lab.report.style import Style
@@ -27,6 +27,7 @@ _COLOURS = {
     Change.IMPROVEMENT: "passed",
     Change.UNKNOWN: "errored",
 }
+_ANSWERS = {Answer.REGRESSIONS: "denied", Answer.NO_REGRESSIONS: "passed", Answer.UNKNOWN: "alarm"}
 
 _Grid = Sequence[Sequence[str]]
 
@@ -74,7 +75,7 @@ def _table(table: Table, width: int, painter: Painter, *, rows: int | None) -> s
         lines += wrapped(f"any {escape_text(name)}: {', '.join(map(value_words, known))}", width, "  ", "    ")
     shown = table.rows[:rows]
     names = [escape_text(name) for name, _ in table.axes]
-    body = [[*_labels(row, table), *(sign(one) for one in row.outcomes)] for row in shown]
+    body = [[*_labels(row, table), *signs(row)] for row in shown]
     grid = [[*names, *(escape_text(head) for head in table.heads)], *body]
     colours = [
         [""] * len(grid[0]),
@@ -139,10 +140,11 @@ def _apart(report: DiffView, width: int) -> str:
 
 
 def _notes(report: DiffView, width: int) -> str:
-    return "\n".join(line for note in report.notes for line in wrapped(f"note: {_line(note)}", width, "", "    "))
+    notes = [f"note: {_line(note)}" for note in report.notes]
+    return "\n".join(line for note in (*notes, _line(report.facts)) for line in wrapped(note, width, "", "    "))
 
 
 def _summary(report: DiffView, width: int, painter: Painter) -> str:
-    colour = "denied" if report.regressions else "passed"
-    lines = wrapped(report.summary, width)
-    return "\n".join(painter.paint(line, "alarm" if report.alarms else colour) for line in lines)
+    told = report.summary if report.answer is Answer.REGRESSIONS else f"{report.headline}: {report.summary}"
+    lines = wrapped(told, width)
+    return "\n".join(painter.paint(line, _ANSWERS[report.answer]) for line in lines)

@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from lab.compare import Change, Comparison, Pair, Side, Swap
+from lab.compare import Answer, Change, Comparison, Pair, Side, Swap
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
+from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.report.matrix import RUNTIME, Outcome, Row, Slot, Values, family_rank, group_rows, outcome, version_place
 from lab.report.source import Source, read_source
-from lab.report.words import ALL_FROM, counted, found_words, wanted_words
+from lab.report.words import ALL_FROM, counted, found_words, sign, wanted_words
 
 Words = tuple[str, ...]
 """A line in which every second part, from the second on, is quoted from somewhere: a name, an id, a text."""
@@ -78,24 +79,25 @@ class DiffView:
     """The whole report of a diff.
 
     ``alarms`` say why it must not be trusted, or what it cannot tell; ``notes`` what else differs between the sides;
-    ``apart`` counts the cells that are not comparable, by reason.
+    ``facts`` where it was measured. ``apart`` counts the cells that are not comparable, by reason.
     """
 
     left: str
     right: str
-    void: bool
-    regressions: int
+    headline: str
+    answer: Answer
     summary: str
     alarms: tuple[Words, ...]
     notes: tuple[Words, ...]
+    facts: Words
     sections: tuple[Section, ...]
     apart: tuple[tuple[str, int], ...]
 
 
 _TITLES: Mapping[Change, tuple[str, str]] = {
-    Change.REGRESSION: ("regression", "passed before, refused now"),
-    Change.CHANGED: ("other change", "refused on both sides, with another verdict, cause or phase"),
-    Change.IMPROVEMENT: ("improvement", "refused before, passed now"),
+    Change.REGRESSION: ("regression", "passed on the left, denied or failed on the right"),
+    Change.CHANGED: ("other change", "denied or failed on both sides, with another verdict, cause or phase"),
+    Change.IMPROVEMENT: ("improvement", "denied or failed on the left, passed on the right"),
     Change.UNKNOWN: ("unknown cell", "skipped or errored on a side: neither a regression nor none"),
 }
 
@@ -106,14 +108,25 @@ def view(found: Comparison) -> DiffView:
     return DiffView(
         left=side_words(found.left, found),
         right=side_words(found.right, found),
-        void=found.void,
-        regressions=regressions,
+        headline=counted(regressions, "regression") if found.answer is Answer.REGRESSIONS else found.answer,
+        answer=found.answer,
         summary=_summary(found),
         alarms=tuple(_alarms(found)),
         notes=tuple(_notes(found)),
+        facts=_facts(found.right.run),
         sections=tuple(section for section in _sections(found) if section.cells),
         apart=tuple(Counter(misfit.reason for misfit in found.misfits).most_common()),
     )
+
+
+def signs(row: Row) -> tuple[str, ...]:
+    """What stands in a row's slots; with the phase where it is all that differs."""
+    texts = [sign(one) for one in row.outcomes]
+    if len(texts) > 1 and len(set(texts)) == 1 and len(set(row.outcomes)) > 1:
+        return tuple(
+            f"{text}, phase {escape_text(one.phase)}" for text, one in zip(texts, row.outcomes, strict=True) if one
+        )
+    return tuple(texts)
 
 
 def side_words(side: Side, found: Comparison) -> str:
@@ -186,6 +199,12 @@ def _notes(found: Comparison) -> Iterator[Words]:
         yield (
             f"{counted(odd, 'cell')} changed with the same binary, image and host: it may not be stable, measure again",
         )
+
+
+def _facts(run: Run) -> Words:
+    header, host = run.header, run.header.host
+    versions = ("permlab ", header.lab_version, " on ", host.os, ", kernel ", host.kernel)
+    return ("measured ", header.started, " by ", "", *versions)
 
 
 def _swap(swap: Swap) -> Words:
@@ -282,11 +301,11 @@ def _proofs(rows: Iterable[Row], runs: Sequence[Run]) -> Iterator[Proof]:
                 reason = record.verdict.reason if isinstance(record.verdict, Skipped | Errored) else ""
                 if slot.outcome is not None and not isinstance(record.verdict, Passed):
                     found.setdefault((-place, slot.outcome, reason), []).append(record)
-    for (place, sign, reason), records in sorted(found.items(), key=lambda item: item[0][0]):
+    for (place, shown, reason), records in sorted(found.items(), key=lambda item: item[0][0]):
         example = records[0]
         text = example.verdict.evidence if isinstance(example.verdict, Denied | Failed) else reason
         yield Proof(
-            outcome=sign,
+            outcome=shown,
             text=text,
             cells=len(records),
             expected=_expected(example),

@@ -69,7 +69,8 @@ def run(cell: str, *, scenario: str | None, repeat: int, jobs: int | None, form:
     if why.ending is Ending.FOUND and why.answer is not None:
         settings = resolve(task.scenario, task.cell).settings
         offered = cures(situation(store.read(path), why.asked.records[-1], settings))
-        tried, run_id = _tried(task, offered, jobs=jobs)
+        checked = any(check.cause == why.answer.cause for check in settings.checks)
+        tried, run_id = _tried(task, offered, checked=checked, jobs=jobs)
         found = Explanation(
             cell=task.cell.id,
             scenario=task.scenario.id,
@@ -82,9 +83,9 @@ def run(cell: str, *, scenario: str | None, repeat: int, jobs: int | None, form:
     return EXIT_CODES[why.ending]
 
 
-def _tried(task: Task, offered: tuple[Cure, ...], *, jobs: int | None) -> tuple[tuple[Tried, ...], str]:
+def _tried(task: Task, offered: tuple[Cure, ...], *, checked: bool, jobs: int | None) -> tuple[tuple[Tried, ...], str]:
     """Every cure as a cell of a new run, and that run's id."""
     runtimes = near_runtimes(task.cell.value("runtime"))
-    made = variant(task.scenario, task.cell, offered, runtimes)
+    made = variant(task.scenario, task.cell, offered, runtimes, checked=checked)
     with measuring({made.scenario.id: made.text}, jobs=jobs) as bench:
         return try_cures(bench, made, offered, runtimes), bench.session.header.id

@@ -13,6 +13,7 @@ from lab.codec import to_data
 from lab.explain.situation import Obstacle, Situation
 from lab.model.settings import Action, CapabilitySets, EditKind
 from lab.oracle.access import EXECUTE, READ, WRITE
+from lab.oracle.ids import Lines
 from lab.oracle.tree import Kind
 from lab.scenario.resolve import merge
 
@@ -40,8 +41,9 @@ class Cure:
 
 def cures(found: Situation) -> tuple[Cure, ...]:
     """Every cure that changes something for this cell, in the order in which people try them."""
-    permission = (*_identities(found), *_files(found), *_namespace(found), *_powers(found)) if found.denied else ()
-    return (*_directories(found), *permission, *_restrictions(found))
+    about_files = found.obstacle is not None or bool(found.unknown)
+    ids = (*_identities(found), *(_files(found) if about_files else ()), *_namespace(found)) if found.denied else ()
+    return (*_directories(found), *ids, *(_powers(found) if about_files else ()), *_restrictions(found))
 
 
 def _directories(found: Situation) -> Iterator[Cure]:
@@ -63,14 +65,14 @@ def _directories(found: Situation) -> Iterator[Cure]:
 
 def _identities(found: Situation) -> Iterator[Cure]:
     seen = found.obstacle
-    if seen is None:
+    if seen is None and found.unknown:
         yield Cure(
             name="user-owner",
             words="run as the owner of what is refused",
             how="docker run --user",
             unknown=found.unknown,
         )
-    elif seen.uid != found.uid:
+    elif seen is not None and seen.uid != found.uid:
         yield _as_user(found, "user-owner", f"run as the owner of {seen.path}", seen.uid, seen.gid)
     if seen is not None and seen.gid not in {found.gid, *found.groups}:
         yield Cure(
@@ -175,25 +177,17 @@ def _changed(found: Situation, seen: Obstacle, *, uid: int, gid: int, mode: int)
 
 def _namespace(found: Situation) -> Iterator[Cure]:
     """What only a user namespace makes necessary."""
-    missing = [
-        (name, inside, lines)
-        for name, inside, lines in (
-            ("uid_mappings", found.uid, found.maps.uids),
-            ("gid_mappings", found.gid, found.maps.gids),
-        )
-        if lines and not any(start <= inside < start + size for start, _, size in lines)
-    ]
+    wanted = (
+        ("uid_mappings", (found.uid,), found.maps.uids),
+        ("gid_mappings", (found.gid, *found.groups), found.maps.gids),
+    )
+    missing = {name: _mapped_too(ids, lines) for name, ids, lines in wanted if _mapped_too(ids, lines)}
     if missing:
         yield Cure(
             name="ids-mapped",
-            words=f"a map that has {found.uid}:{found.gid}",
+            words="maps that have all ids of the process",
             how="podman --uidmap and --gidmap; a larger range in /etc/subuid and /etc/subgid",
-            fragment={
-                "linux": {
-                    name: [{"container_id": inside, "host_id": max(to + size for _, to, size in lines), "size": 1}]
-                    for name, inside, lines in missing
-                }
-            },
+            fragment={"linux": missing},
         )
     for name, fixture in found.settings.fixtures.items():
         if found.maps.uids and fixture.parent_mode & _SEARCH_ALL != _SEARCH_ALL:
@@ -204,6 +198,13 @@ def _namespace(found: Situation) -> Iterator[Cure]:
                 how="on the host",
                 fragment={"fixtures": {name: {"parent_mode": opened}}},
             )
+
+
+def _mapped_too(ids: tuple[int, ...], lines: Lines) -> list[dict[str, int]]:
+    """One more line for each id that the maps do not have; none where there are no maps."""
+    free = max((to + size for _, to, size in lines), default=0)
+    without = [one for one in ids if lines and not any(start <= one < start + size for start, _, size in lines)]
+    return [{"container_id": one, "host_id": free + place, "size": 1} for place, one in enumerate(without)]
 
 
 def _powers(found: Situation) -> Iterator[Cure]:

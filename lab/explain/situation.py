@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lab.model.record import Record, Run
 from lab.model.settings import Action, CapabilitySets, Settings
@@ -25,13 +26,13 @@ from lab.oracle.ids import IdMaps
 from lab.oracle.predict import set_up
 from lab.oracle.prediction import NoPrediction
 from lab.oracle.runs import TREE
-from lab.oracle.spec import Spec
 from lab.oracle.tree import Kind, Node
 from lab.oracle.world import mapped_tree
 
 _STEP = re.compile(r"step \d+, (?P<op>\w+)(?: (?P<path>\S+?))?(?= |: E)")
 _USER = re.compile(r"(\d+)(?::(\d+))?")
 _ALL_SEEING = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"})
+_OWNERS = frozenset({"owner-required", "chown-denied"})
 _CWD = frozenset({"cwd-not-searchable", "cwd-not-creatable", "cwd-missing"})
 
 
@@ -59,7 +60,8 @@ class Situation:
 
     ``denied`` tells a permission from other failures. ``uid`` and ``gid`` are those of the process that fails; ``cwd``
     is its working directory as configured; ``workdir`` tells whether that is the image's own. ``obstacle`` is what
-    stands in its way, where that is known; ``unknown`` says why it is not.
+    stands in its way, where that is known; ``unknown`` says why it is not, where there must be
+    something.
     """
 
     settings: Settings
@@ -99,7 +101,7 @@ def situation(run: Run, record: Record, settings: Settings) -> Situation:
         denied=isinstance(verdict, Denied),
         uid=uid,
         gid=gid,
-        groups=(*user.get("additionalGids", ()), *acting.additional_gids),
+        groups=tuple(dict.fromkeys((*user.get("additionalGids", ()), *acting.additional_gids))),
         cwd=cwd,
         workdir=acting is settings.process and acting.cwd is None,
         capabilities=_sets(process.get("capabilities"))
@@ -110,17 +112,17 @@ def situation(run: Run, record: Record, settings: Settings) -> Situation:
     return _with_obstacle(found, run, record, config, evidence)
 
 
-def _with_obstacle(found: Situation, run: Run, record: Record, config: dict[str, object], evidence: str) -> Situation:
+def _with_obstacle(found: Situation, run: Run, record: Record, config: dict[str, Any], evidence: str) -> Situation:
+    target = _target(found, config, evidence)
+    if target is None:
+        return found
+    path, want = target
     tree = run.images.get(record.provenance.image, {}).get(TREE)
-    if not isinstance(tree, str) or not tree or not config:
+    if not isinstance(tree, str) or not tree:
         return replace(found, unknown="the run holds no list of the image's files")
     setup = set_up(config, found.settings, mapped_tree(mtree.decode(tree), found.maps), 0)
     if isinstance(setup, NoPrediction):
         return replace(found, unknown=f"the files of this cell are not modelled: {setup.reason}")
-    target = _target(found, setup.spec, evidence)
-    if target is None:
-        return replace(found, unknown="the refusal names no file")
-    path, want = target
     try:
         obstacle = _obstacle(found, setup.files, path, want)
     except (Outside, Refused) as error:
@@ -130,19 +132,19 @@ def _with_obstacle(found: Situation, run: Run, record: Record, config: dict[str,
     return replace(found, obstacle=obstacle)
 
 
-def _target(found: Situation, spec: Spec, evidence: str) -> tuple[str, int] | None:
-    """The path that was refused, and what the process wanted of it."""
+def _target(found: Situation, config: dict[str, Any], evidence: str) -> tuple[str, int] | None:
+    """The path that was refused, and what the process wanted of it; ``None`` where the refusal is about no file."""
     if found.phase == Phase.PROCESS:
         step = _STEP.match(evidence)
         if step is None or not step["path"]:
             return None
-        want = WRITE if found.cause.startswith("write-") or found.cause in {"owner-required", "chown-denied"} else READ
+        want = WRITE if found.cause.startswith("write-") or found.cause in _OWNERS else READ
         want = EXECUTE if step["op"] in {"chdir", "exec", "spawn"} else want
         return posixpath.join(found.cwd, step["path"]), want
     if found.cause in _CWD:
         return found.cwd, EXECUTE
     if found.cause == "exec-not-permitted":
-        program = spec.process.args[0] if spec.process.args else PROBE
+        program = (config.get("process", {}).get("args") or [PROBE])[0]
         return (program, EXECUTE) if program.startswith("/") else None
     return None
 

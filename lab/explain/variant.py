@@ -40,14 +40,21 @@ class Variant:
         )
 
 
-def variant(scenario: Scenario, cell: Cell, cures: Sequence[Cure], runtimes: Sequence[str]) -> Variant:
-    """The scenario in which every axis has the cell's value only, with an axis of cures and the other runtimes."""
+def variant(
+    scenario: Scenario, cell: Cell, cures: Sequence[Cure], runtimes: Sequence[str], *, checked: bool
+) -> Variant:
+    """The scenario in which every axis has the cell's value only, with an axis of cures and the other runtimes.
+
+    Unless the failure is one of a check (``checked``), cures go without the scenario's checks: these speak of the cell
+    as it was, and would refuse another user or working directory for being another.
+    """
     name = f"{scenario.id}-cures"
     own = {axis: {cell.value(axis): fragments[cell.value(axis)]} for axis, fragments in scenario.own_axes.items()}
     axes: dict[str, Any] = {axis: [cell.value(axis)] for axis in BUILT_IN_AXES if axis in dict(cell.axes)}
     axes |= {"runtime": [cell.value("runtime"), *runtimes], "engine": [cell.value("engine")]}
     axis = next(name for name in NAMES if name not in own)
-    tried = {AS_IS: {}, **{cure.name: cure.fragment for cure in cures if not cure.unknown}}
+    lift: dict[str, Any] = {} if checked else {"checks": []}
+    tried = {AS_IS: {}, **{cure.name: {**cure.fragment, **lift} for cure in cures if not cure.unknown}}
     document = {
         "format": 1,
         "question": f"What cures {cell.id}?",

@@ -161,6 +161,7 @@ class Runner:
         except LabError as error:
             flow.broken = error
         finally:
+            flow.complete = True
             flow.ready.put(None)
 
     def _image(self, name: str, flow: _Flow) -> Image:
@@ -274,7 +275,10 @@ class _Seen:
 
 
 class _Flow:
-    """What the threads of one run tell each other. ``ready`` ends with ``None``."""
+    """What the threads of one run tell each other.
+
+    ``complete`` tells that every cell has been handed over; ``ready`` ends with ``None``.
+    """
 
     def __init__(self) -> None:
         self.ready: queue.SimpleQueue[_Ready | None] = queue.SimpleQueue()
@@ -282,6 +286,7 @@ class _Flow:
         self.notes: deque[str] = deque()
         self.stopped = threading.Event()
         self.broken: BaseException | None = None
+        self.complete = False
         self._handed = 0
         self._done = 0
         self._paused_at = 0
@@ -308,8 +313,8 @@ class _Flow:
         self.stopped.set()
 
     def idle(self) -> bool:
-        """Whether all handed-over cells are stored; true once for each such moment."""
-        if self._done == self._handed and self._done > self._paused_at:
+        """Whether all handed-over cells are stored while more are to come; true once for each such moment."""
+        if not self.complete and self._done == self._handed and self._done > self._paused_at:
             self._paused_at = self._done
             return True
         return False

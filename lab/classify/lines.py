@@ -1,6 +1,6 @@
 """The error lines of a runtime, taken out of their wrappers.
 
-runc writes logrus text (``time="…" level=error msg="…"``) or JSON, and its init bare lines; crun writes plain lines,
+An engine puts its own words around them. runc writes logrus text (``time="…" level=error msg="…"``) or JSON, and its init bare lines; crun writes plain lines,
 with a timestamp, or JSON; youki and runsc write chains of several lines. Texts quoted inside texts (runc before
 rc91) keep one backslash for each level: all go.
 """
@@ -21,8 +21,12 @@ _OWN = re.compile(
     r"|(?:running|creating|starting) container: |executing processes for container: )"
 )
 _PREFIX = re.compile(
-    r"^(?:docker: |Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|crun: |runc: |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
+    r"^(?:docker: |failed to create task for container: |failed to create shim(?: task)?: |OCI runtime \w+ failed: "
+    r"|Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|crun: |runc: |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
 )
+_ENGINE_END = re.compile(r": unknown$")
+"""What containerd writes behind a runtime's text: the gRPC code of an error that it does not know."""
+
 _QUOTES = re.compile(r'\\+(["`\'])')
 _QUIET = {"trace", "debug", "info", "warning", "warn"}
 
@@ -67,4 +71,4 @@ def _line(raw: str) -> Line | None:
 
 
 def _plain(text: str) -> str:
-    return _PREFIX.sub("", _QUOTES.sub(r"\1", text))
+    return _ENGINE_END.sub("", _PREFIX.sub("", _QUOTES.sub(r"\1", text)))

@@ -69,10 +69,11 @@ def run(directory: Path, *, words: tuple[str, ...], title: str) -> None:
 
 
 def _chosen(words: tuple[str, ...]) -> tuple[Path, ...]:
-    paths = tuple(dict.fromkeys(find(runs_directory(), word) for word in words)) if words else stored(runs_directory())
+    """The runs' files, oldest first: an id begins with the time."""
+    paths = {find(runs_directory(), word) for word in words} if words else stored(runs_directory())
     if not paths:
         raise InputError("there is no stored run to publish", resolution="make one with `permlab run chdir-cwd`")
-    return paths
+    return tuple(sorted(paths, key=lambda path: (path.stem, path)))
 
 
 def _runs(paths: Iterable[Path], seen: list[str], *, strict: bool) -> Iterator[Run]:

@@ -9,12 +9,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.flips import Answer
+from lab.report.formats import SUFFIXES
 from lab.report.site.history import History
 from lab.report.site.model import Summary, file_name
 from lab.report.site.news import News
 
 FORMAT: Literal[1] = 1
+DIFFS = {name: f"diff{SUFFIXES[name]}" for name in DIFF_RENDERERS}
+"""What the comparison with the run before it is called in a run's directory, by format."""
 
 
 def site_json(title: str, runs: Sequence[Summary], found: Sequence[News], past: Sequence[History]) -> str:
@@ -91,6 +95,9 @@ def _run(run: Summary) -> dict[str, Any]:
             "held": run.counts.held,
             "not_held": run.counts.not_held,
         },
+        "since": None
+        if run.since is None
+        else {"run": run.since.run, **run.since.changes, "diff": f"{run.place}/{DIFFS['json']}"},
         "page": f"{run.place}/index.html",
         "report": f"{run.place}/report.json",
     }

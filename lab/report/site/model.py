@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lab.compare import Change, Comparison
 from lab.model.record import HostFacts, Record, Run
 from lab.report.flips import Answer, Span, family, flips, version_words
 from lab.report.matrix import ENGINE, RUNTIME, Grid, Outcome, grids, outcome
 from lab.report.source import read_source
 from lab.report.summary import Counts, counts
+from lab.report.words import counted
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,80}")
 
@@ -55,8 +57,26 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """What became of cells since an earlier run: how many of each kind of change. ``run`` is that run's id."""
+
+    run: str
+    changes: Mapping[Change, int]
+
+    @property
+    def words(self) -> str:
+        """``1 regression, 2 improvements``; ``no change`` where every cell that both runs have says the same."""
+        nouns = {Change.REGRESSION: "regression", Change.CHANGED: "other change", Change.IMPROVEMENT: "improvement"}
+        parts = [counted(self.changes[change], noun) for change, noun in nouns.items() if self.changes[change]]
+        return ", ".join(parts) or ("no change" if self.changes[Change.UNCHANGED] else "nothing can be compared")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One run. ``points`` maps the cells to what was found, controls left out; a void run has none, and no turns."""
+    """One run. ``points`` maps the cells to what was found, controls left out; a void run has none, and no turns.
+
+    ``since`` compares it with the sound run of the same scenario before it, where there is one.
+    """
 
     id: str
     started: str
@@ -68,6 +88,7 @@ class Summary:
     questions: Mapping[str, str]
     points: Mapping[str, Point]
     turns: tuple[Turn, ...]
+    since: Since | None
 
     @property
     def place(self) -> str:
@@ -88,8 +109,11 @@ def file_name(name: str) -> str:
     return f"{kept}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:12]}".lstrip("-")
 
 
-def summarise(run: Run) -> Summary:
-    """What the site keeps of a run. Of a void run nothing is kept that could be taken for a finding."""
+def summarise(run: Run, found: Comparison | None = None) -> Summary:
+    """What the site keeps of a run, compared with an earlier one (on the left).
+
+    Of a void run nothing is kept that could be taken for a finding.
+    """
     cells = [] if run.void else [record for record in run.records if not record.control]
     scenarios = dict.fromkeys(record.scenario for record in run.records if not record.control)
     return Summary(
@@ -103,7 +127,12 @@ def summarise(run: Run) -> Summary:
         questions={name: read_source(run.header.scenarios.get(name, "")).question for name in scenarios},
         points={record.cell: _point(record) for record in cells},
         turns=tuple(turn for grid in (grids(run) if cells else ()) for turn in _turns(grid)),
+        since=None if found is None else _since(found),
     )
+
+
+def _since(found: Comparison) -> Since:
+    return Since(run=found.left.run.header.id, changes={change: len(pairs) for change, pairs in found.pairs.items()})
 
 
 def _point(record: Record) -> Point:

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
+from lab.compare import Comparison, Side, compare
 from lab.model.record import Run
+from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.formats import PICTURES, RENDERERS, SUFFIXES
 from lab.report.html import render as page
 from lab.report.html.frame import render_page
 from lab.report.matrix import Outcome
-from lab.report.site.data import history_json, history_place, site_json
+from lab.report.site.data import DIFFS, history_json, history_place, site_json
 from lab.report.site.feed import feed, flip_words
 from lab.report.site.history import History, histories
 from lab.report.site.model import Summary, file_name, summarise
@@ -33,20 +35,37 @@ Files = Iterator[tuple[str, bytes]]
 
 
 def site(title: str, runs: Iterable[Run]) -> Files:
-    """The whole site of at least one run; runs in any order, each read when the one before it is done with."""
+    """The whole site of at least one run; oldest first, each read when the one before it is done with."""
     summaries: list[Summary] = []
-    newest, pictures = (False, False, "", ""), dict[str, bytes]()
+    latest: dict[str, Run] = {}
+    newest, pictures = (False, False), dict[str, bytes]()
     for run in runs:
-        files = dict(run_files(run))
-        summary = summarise(run)
+        found = _compared(run, latest)
+        files = {**dict(run_files(run)), **dict(_diff_files(found))}
+        summary = summarise(run, found)
         summaries.append(summary)
-        rank = (not run.void, bool(run.finished), summary.started, summary.id)
+        if not run.void:
+            latest |= dict.fromkeys(summary.questions, run)
+        rank = (not run.void, bool(run.finished))
         if rank >= newest:
-            newest, pictures = rank, {path: files[FILES[name]] for name, path in TOP.items()}
+            newest, shown, pictures = rank, summary, {path: files[FILES[name]] for name, path in TOP.items()}
         yield from ((f"{summary.place}/{name}", data) for name, data in files.items())
     yield from pictures.items()
-    summaries.sort(key=lambda summary: (summary.started, summary.id))
-    yield from _shared(title, summaries, next(one for one in summaries if one.id == newest[-1]), pictures)
+    yield from _shared(title, summaries, shown, pictures)
+
+
+def _compared(run: Run, latest: Mapping[str, Run]) -> Comparison | None:
+    """The run beside the latest sound one before it that asked one of its questions."""
+    before = [latest[name] for name in run.header.scenarios if name in latest]
+    if run.void or not before:
+        return None
+    earlier = max(before, key=lambda one: (one.header.started, one.header.id))
+    return compare(Side(run=earlier), Side(run=run))
+
+
+def _diff_files(found: Comparison | None) -> Files:
+    if found is not None:
+        yield from ((file, DIFF_RENDERERS[name](found, STYLE).encode()) for name, file in DIFFS.items())
 
 
 def run_files(run: Run) -> Files:
@@ -86,6 +105,7 @@ def _index(
         histories=past,
         picture=Markup(picture.decode()),  # noqa: S704  # drawn by the lab, as XML
         files=FILES,
+        diffs=DIFFS,
         most=_FLIPS,
         counted=counted,
         flip_words=flip_words,

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lab.cli.main import permlab
-from lab.cli.publish import MARKER, write
+from lab.cli.publish import MARKER, check, write
 from lab.errors import InputError, StoreError
 from lab.model.record import HostFacts, Record, RunHeader
 from lab.model.verdict import Passed
@@ -179,3 +179,11 @@ def test_a_report_goes_to_a_file_unchanged() -> None:
 
 def test_a_record_has_no_format() -> None:
     assert isinstance(call("show", "mine", "--format", "csv").exception, InputError)
+
+
+def test_the_example_of_the_repository_is_as_it_was_published() -> None:
+    place = Path(__file__).parents[3] / "reports" / "example"
+    check(place)
+    files = content(place)
+    assert set(json.loads(files.pop(MARKER))["files"]) == set(files)
+    assert sum(map(len, files.values())) < 1_000_000

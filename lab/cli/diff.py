@@ -62,7 +62,7 @@ def run(left: str, right: str | None, *, axis: str | None, form: str) -> int:
     if right is None and axis is None:
         raise InputError(
             "a diff needs two runs, or one run and --axis",
-            resolution=f"try `permlab diff {left} last`, or `permlab diff {left} --axis runtime=X,Y`",
+            resolution=f"try `permlab diff {left} --axis runtime=X,Y`; `permlab runs` lists the runs",
         )
     before = read(find(runs_directory(), left))
     after = before if right is None else read(find(runs_directory(), right))
@@ -101,7 +101,7 @@ def split_axis(text: str, left: Run, right: Run) -> tuple[str, str, str]:
             if one == other and left is right:
                 raise InputError(f"--axis {text!r} compares a value with itself", details=_listed(known))
             return name, one, other
-    details = _listed(known) if left is right else f"A: {_listed(known)}\nB: {_listed(others)}"
+    details = _listed(known) if left is right else f"{_listed(known, 'in A')}\n{_listed(others, 'in B')}"
     raise InputError(f"--axis {text!r} does not name two values that the cells have", details=details)
 
 
@@ -109,5 +109,5 @@ def _values(run: Run, axis: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(record.axes[axis] for record in cells(run) if axis in record.axes))
 
 
-def _listed(values: Iterable[str]) -> str:
-    return f"values: {', '.join(values)}"
+def _listed(values: Iterable[str], where: str = "there") -> str:
+    return f"values {where}: {', '.join(values)}"

@@ -43,6 +43,11 @@ def render(found: Comparison, style: Style) -> str:  # noqa: ARG001  # every ren
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
+def _plain(text: str, limit: int = _TEXT) -> str:
+    """Text as it is; as code where it has a sign that GitHub makes a mention or a reference of."""
+    return _code(text, limit) if {"@", "#"} & set(text) else escape_markdown(cut(escape_text(text), limit))
+
+
 def _code(text: str, limit: int = _VALUE) -> str:
     """Code that may stand in a table, where a code span would end at a ``|``."""
     return f"<code>{escape_markdown(cut(escape_text(text), limit))}</code>"
@@ -50,7 +55,7 @@ def _code(text: str, limit: int = _VALUE) -> str:
 
 def _line(words: Words) -> str:
     return "".join(
-        (code_span(cut(escape_text(part), _TEXT)) if part else "") if place % 2 else escape_markdown(part)
+        (code_span(cut(escape_text(part), _TEXT)) if part else "") if place % 2 else _plain(part)
         for place, part in enumerate(words)
     )
 
@@ -63,13 +68,13 @@ def _head(report: DiffView) -> Iterator[str]:
 
 def _section(section: Section) -> Iterator[str]:
     for table in section.tables:
-        yield f"**{escape_markdown(table.scenario)}**: {escape_markdown(cut(table.question, _TEXT))}"
+        yield f"**{_plain(table.scenario)}**: {_plain(table.question)}"
         yield ""
         if table.fixed:
-            yield " · ".join(f"{escape_markdown(name)} {_code(value_words(value))}" for name, value in table.fixed)
+            yield " · ".join(f"{_plain(name)} {_code(value_words(value))}" for name, value in table.fixed)
             yield ""
         for name, known in table.whole:
-            yield f"any {escape_markdown(name)}: {_code(', '.join(map(value_words, known)), _TEXT)}"
+            yield f"any {_plain(name)}: {_code(', '.join(map(value_words, known)), _TEXT)}"
             yield ""
         yield from _table(table)
         yield ""
@@ -78,18 +83,18 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    heads = [*(escape_markdown(name) for name, _ in table.axes), *(_code(head) for head in table.heads)]
+    heads = [*(_plain(name) for name, _ in table.axes), *(_code(head) for head in table.heads)]
     yield f"| {' | '.join(heads)} |"
     yield f"|{'---|' * len(heads)}"
     for row in table.rows:
         labels = (_code(values_words(values, known)) for values, (_, known) in zip(row.values, table.axes, strict=True))
-        marks = (escape_markdown(cut(text, _VALUE)) for text in signs(row))
+        marks = (_plain(text, _VALUE) for text in signs(row))
         yield f"| {' | '.join((*labels, *marks))} |"
 
 
 def _proof(proof: Proof) -> str:
-    mark = escape_markdown(cut(sign(proof.outcome), _VALUE))
-    phase = f" in phase {escape_markdown(proof.outcome.phase)}" if proof.outcome.phase else ""
+    mark = _plain(sign(proof.outcome), _VALUE)
+    phase = f" in phase {_plain(proof.outcome.phase)}" if proof.outcome.phase else ""
     text = code_span(cut(escape_text(proof.text), _TEXT)) if proof.text else "(no text)"
     expected = f"; {_line(proof.expected)}" if proof.expected else ""
     command = code_span(cut(escape_text(proof.command), _TEXT))

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from lab.compare import Answer, Change, Comparison, Pair, Side, Swap
+from lab.compare import Answer, Change, Comparison, Pair, Part, Side, Swap
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.report.matrix import RUNTIME, Outcome, Row, Slot, Values, family_rank, group_rows, outcome, version_place
 from lab.report.source import Source, read_source
-from lab.report.words import ALL_FROM, counted, found_words, sign, wanted_words
+from lab.report.words import ALL_FROM, UNMET, counted, found_words, sign, wanted_words
 
 Words = tuple[str, ...]
 """A line in which every second part, from the second on, is quoted from somewhere: a name, an id, a text."""
@@ -105,6 +105,7 @@ _TITLES: Mapping[Change, tuple[str, str]] = {
 def view(found: Comparison) -> DiffView:
     """The view of a comparison."""
     regressions = len(found.pairs[Change.REGRESSION])
+    sections = tuple(section for section in _sections(found) if section.cells)
     return DiffView(
         left=side_words(found.left, found),
         right=side_words(found.right, found),
@@ -112,9 +113,9 @@ def view(found: Comparison) -> DiffView:
         answer=found.answer,
         summary=_summary(found),
         alarms=tuple(_alarms(found)),
-        notes=tuple(_notes(found)),
+        notes=(*_notes(found), *_unmet(sections)),
         facts=_facts(found.right.run),
-        sections=tuple(section for section in _sections(found) if section.cells),
+        sections=sections,
         apart=tuple(Counter(misfit.reason for misfit in found.misfits).most_common()),
     )
 
@@ -176,7 +177,7 @@ def _broken(run: Run) -> Words:
 
 def _notes(found: Comparison) -> Iterator[Words]:
     for swap in found.swaps:
-        yield _swap(swap)
+        yield _swap(swap, found)
     if found.twins:
         pairs = counted(found.twins, "cell")
         yield (
@@ -201,15 +202,30 @@ def _notes(found: Comparison) -> Iterator[Words]:
         )
 
 
+def _unmet(sections: Iterable[Section]) -> Iterator[Words]:
+    rows = (row for section in sections for table in section.tables for row in table.rows)
+    if any(one is not None and one.unmet for row in rows for one in row.outcomes):
+        yield (f"{UNMET} stands where the scenario expects something else",)
+
+
 def _facts(run: Run) -> Words:
     header, host = run.header, run.header.host
     versions = ("permlab ", header.lab_version, " on ", host.os, ", kernel ", host.kernel)
     return ("measured ", header.started, " by ", "", *versions)
 
 
-def _swap(swap: Swap) -> Words:
+def _swap(swap: Swap, found: Comparison) -> Words:
+    sides = ((swap.left, found.left.run), (swap.right, found.right.run))
+    before, after = (f"{digest}{_origin(swap.part, digest, run)}" for digest, run in sides)
     cells = counted(swap.cells, "cell")
-    return (f"same name, other {swap.part}: ", swap.name, " is ", swap.left, " → ", swap.right, f" ({cells})")
+    return (f"same name, other {swap.part}: ", swap.name, " is ", before, " → ", after, f" ({cells})")
+
+
+def _origin(part: Part, digest: str, run: Run) -> str:
+    """Where the bytes came from, as far as the run knows."""
+    known = {"runtime": run.runtimes, "image": run.images, "engine": run.engines}.get(part, {}).get(digest, {})
+    words = ", ".join(str(known[name]) for name in ("origin", "toolchain") if known.get(name))
+    return f" ({words})" if words else ""
 
 
 def _unexplained(pair: Pair, found: Comparison) -> bool:
@@ -233,7 +249,7 @@ def _sections(found: Comparison) -> Iterator[Section]:
         yield Section(
             name=name,
             title=f"{counted(len(records), 'cell')} {name}",
-            note=f"only the {side} run has them",
+            note=f"only in the {side} run",
             cells=len(records),
             tables=_tables([(record,) for record in records], (head,), (run,), found.axis),
         )

@@ -1,8 +1,8 @@
 """The error lines of a runtime, taken out of their wrappers.
 
-An engine puts its own words around them. runc writes logrus text (``time="…" level=error msg="…"``) or JSON, and its init bare lines; crun writes plain lines,
-with a timestamp, or JSON; youki and runsc write chains of several lines. Texts quoted inside texts (runc before
-rc91) keep one backslash for each level: all go.
+runc writes logrus text (``time="…" level=error msg="…"``) or JSON, and its init bare lines; crun writes plain lines,
+with a timestamp, or JSON; youki and runsc write chains of several lines; an engine puts its own words around them.
+Texts quoted inside texts (runc before rc91) keep one backslash for each level: all go.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PREFIX = re.compile(
     r"^(?:docker: |failed to create task for container: |failed to create shim(?: task)?: |OCI runtime \w+ failed: "
     r"|Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|crun: |runc: |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
 )
-_ENGINE_END = re.compile(r": unknown$")
+_ENGINE_END = re.compile(r": unknown(?:\\r)?$")
 """What containerd writes behind a runtime's text: the gRPC code of an error that it does not know."""
 
 _QUOTES = re.compile(r'\\+(["`\'])')

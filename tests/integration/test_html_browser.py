@@ -117,7 +117,7 @@ def test_the_matrix_groups_versions_by_runtime_line_and_era(show: Open) -> None:
     assert "✗ cwd-not-searchable" in signs(page)[2]
     page.locator("#view").select_option("line")
     assert heads(page)[0] == "1.0 (6)"
-    assert signs(page)[2][0] == "≠"
+    assert signs(page)[2][0] == "◐"
 
 
 def test_every_cell_says_its_verdict_without_colour(show: Open) -> None:

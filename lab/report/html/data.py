@@ -9,22 +9,25 @@ when it shows them (``escape.js``), and :func:`lab.report.html.frame.json_block`
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from lab.classify.causes import CAUSES
 from lab.model.observation import Call, Observation
-from lab.model.record import Record, Run
+from lab.model.record import Record
 from lab.model.scenario import Expectation
 from lab.model.verdict import Denied, Errored, Failed, Skipped
+from lab.oracle.prediction import Predicted, Prediction
+from lab.oracle.runs import Predictions
 from lab.report.cell import check_words, ended_words, host_fact_words
 from lab.report.expectations import held
 from lab.report.html.texts import LONGEST, Texts
 from lab.report.json_format import described
-from lab.report.matrix import Grid, Matrix, Outcome, controls, grids, join, outcome, version_place
-from lab.report.words import wanted_words
+from lab.report.matrix import Grid, Matrix, Outcome, grids, join, outcome, version_place
+from lab.report.summary import Report
+from lab.report.words import predicted_words, wanted_words
 
 FACTS = 500
 """Facts of one cell that are sent as facts; a longer output is shown as a text."""
@@ -41,25 +44,28 @@ class Table:
     control: bool = False
 
 
-def tables(run: Run, joined: Sequence[Matrix]) -> tuple[Table, ...]:
-    """The run's tables in their order (``joined``: what ``matrices`` made of it), the control cells' last."""
-    shown = tuple(Table(grid=grid, joined=matrix) for grid, matrix in zip(grids(run), joined, strict=True))
-    apart = controls(run)
-    if not apart or len(apart) == len(run.records):
+def tables(report: Report) -> tuple[Table, ...]:
+    """The report's tables in their order, the control cells' last."""
+    run, surprises = report.run, report.predictions.surprises
+    shown = tuple(Table(grid=grid, joined=matrix) for grid, matrix in zip(grids(run), report.matrices, strict=True))
+    if not report.controls or len(report.controls) == len(run.records):
         return shown
-    beside = grids(replace(run, records=apart))
-    return (*shown, *(Table(grid=grid, joined=join(grid), control=True) for grid in beside))
+    beside = grids(replace(run, records=report.controls))
+    return (
+        *shown,
+        *(Table(grid=grid, joined=join(replace(grid, surprises=surprises)), control=True) for grid in beside),
+    )
 
 
-def matrix_block(run: Run, shown: Sequence[Table]) -> tuple[Data, tuple[Record, ...]]:
+def matrix_block(report: Report, shown: Sequence[Table]) -> tuple[Data, tuple[Record, ...]]:
     """The matrix block, and the records in the order in which it numbers the cells."""
-    cells = _Cells()
+    cells = _Cells(surprises=report.predictions.surprises)
     scenarios = [_scenario(table, cells) for table in shown]
     causes = {one.cause for one in cells.outcomes if one.cause}
     block = {
-        "run": run.header.id,
+        "run": report.run.header.id,
         "scenarios": scenarios,
-        "outcomes": [[one.kind, one.cause, one.phase, int(one.unmet)] for one in cells.outcomes],
+        "outcomes": [[one.kind, one.cause, one.phase, int(one.unmet), int(one.surprise)] for one in cells.outcomes],
         "causes": {name: CAUSES[name].meaning for name in sorted(causes) if name in CAUSES},
         "ids": [record.cell for record in cells.records],
         "cells": cells.places,
@@ -67,16 +73,17 @@ def matrix_block(run: Run, shown: Sequence[Table]) -> tuple[Data, tuple[Record, 
     return block, tuple(cells.records)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Cells:
     """Numbers the cells; ``places`` holds for each the place of its outcome in ``outcomes``."""
 
+    surprises: Collection[str]
     records: list[Record] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     outcomes: dict[Outcome, int] = field(default_factory=dict)
 
     def add(self, record: Record) -> int:
-        self.places.append(self.outcomes.setdefault(outcome(record), len(self.outcomes)))
+        self.places.append(self.outcomes.setdefault(outcome(record, self.surprises), len(self.outcomes)))
         self.records.append(record)
         return len(self.records) - 1
 
@@ -118,14 +125,19 @@ def line(version: str) -> str:
     return "other" if rank else ".".join(str(part) for part in (*known.release, 0)[:2])
 
 
-def details_block(run: Run, records: Sequence[Record]) -> Data:
+def details_block(report: Report, records: Sequence[Record]) -> Data:
     """All that a cell's page shows beside its outcome, for the records in the order of the matrix block."""
-    details = _Details(paths={digest: str(facts.get("path", "")) for digest, facts in run.runtimes.items()})
+    run = report.run
+    details = _Details(
+        paths={digest: str(facts.get("path", "")) for digest, facts in run.runtimes.items()},
+        predictions=report.predictions,
+    )
     cells = [details.cell(record) for record in records]
     used = {record.provenance.config for record in records}
     return {
         "cells": cells,
         "expectations": details.expectations,
+        "predictions": details.predicted,
         "runtimes": described(run.runtimes),
         "images": described(run.images),
         "configs": {digest: details.texts.add(text) for digest, text in run.configs.items() if digest in used},
@@ -138,9 +150,12 @@ class _Details:
     """Turns records into lists of references. ``paths`` maps a runtime's digest to where it was on that machine."""
 
     paths: Mapping[str, str]
+    predictions: Predictions
     texts: Texts = field(default_factory=Texts)
     expectations: list[Data] = field(default_factory=list)
+    predicted: list[Data] = field(default_factory=list)
     _wanted: dict[tuple[object, ...], int] = field(default_factory=dict)
+    _foretold: dict[int, int] = field(default_factory=dict)
 
     def cell(self, record: Record) -> list[object]:
         add, verdict, known = self.texts.add, record.verdict, record.provenance
@@ -160,6 +175,8 @@ class _Details:
             [add(check_words(check)) for check in record.checks],
             [add(part) for part in (known.runtime, known.image, known.probe, known.config, known.settings)],
             add(record.reused_from),
+            self._prediction(self.predictions.cells[record.cell]),
+            add(self.predictions.surprises.get(record.cell, "")),
             record.observation and self._observation(record.observation, self.paths.get(known.runtime, "")),
         ]
 
@@ -171,6 +188,21 @@ class _Details:
             self._wanted[key] = len(self.expectations)
             self.expectations.append({"words": wanted_words(wanted), "when": wanted.when, "source": wanted.source})
         return self._wanted[key]
+
+    def _prediction(self, one: Predicted) -> int:
+        """Cells of one era share a prediction: the same object, which outlives this one."""
+        if id(one) not in self._foretold:
+            self._foretold[id(one)] = len(self.predicted)
+            known = one if isinstance(one, Prediction) else None
+            self.predicted.append(
+                {
+                    "words": predicted_words(one),
+                    "era": known.era if known else "",
+                    "source": known.source if known else "",
+                    "reasoning": [[step.call, step.who, step.outcome] for step in known.reasoning] if known else [],
+                }
+            )
+        return self._foretold[id(one)]
 
     def _observation(self, seen: Observation, path: str) -> list[object]:
         add = self.texts.add

@@ -10,7 +10,7 @@ from lab.report.html.frame import json_block, render_page
 from lab.report.matrix import Outcome
 from lab.report.style import Style
 from lab.report.summary import build
-from lab.report.words import counted, sign
+from lab.report.words import SURPRISE, counted, sign
 
 SCRIPTS = ("text.js", "data.js", "query.js", "state.js", "matrix.js", "cell.js", "filters.js", "page.js")
 """The page's script, in the order in which its files build on each other."""
@@ -19,8 +19,8 @@ SCRIPTS = ("text.js", "data.js", "query.js", "state.js", "matrix.js", "cell.js",
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
     """The whole page."""
     report = build(run)
-    shown = tables(run, report.matrices)
-    matrix, records = matrix_block(run, shown)
+    shown = tables(report)
+    matrix, records = matrix_block(report, shown)
     return render_page(
         "run.html.j2",
         scripts=SCRIPTS,
@@ -29,15 +29,17 @@ def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer tak
         broken=view.broken(report),
         flips=view.run_flips(report.matrices),
         missed=view.missed(report),
+        surprises=view.surprises(report),
         control_words=view.control_words(report.controls),
         provenance=view.provenance(run),
         runtimes=view.runtime_facts(run),
         images=view.image_facts(run),
         matrix=json_block(matrix),
-        details=json_block(details_block(run, records)),
+        details=json_block(details_block(report, records)),
         view=view,
         causes=CAUSES,
         sign=sign,
+        SURPRISE=SURPRISE,
         outcome=Outcome,
         counted=counted,
     )

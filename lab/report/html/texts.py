@@ -22,7 +22,7 @@ ROOM = 24_000_000
 SHORT = 200
 
 # 14 digits are exact in a script's numbers; a number that starts with 0 would lose it
-_NUMBER = re.compile(r"(?<![\w.])([1-9][0-9]{6,13})(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])([1-9][0-9]{4,13})(?![\w.])")
 _DIGITS = re.compile("[1-9][0-9]{0,13}")
 _SHAPES = 64
 """So many texts of one length are tried as the shape of a new one, before its numbers are looked for."""
@@ -54,9 +54,11 @@ class Texts:
         if GAP in shown:
             return self._place(shown)
         shapes = self._shapes.setdefault(len(shown), [])
-        for place, parts in shapes:
+        for tried, (place, parts) in enumerate(shapes):
             numbers = _fill(parts, shown)
             if numbers:
+                if tried:  # neighbours among the cells often have one shape
+                    shapes.insert(0, shapes.pop(tried))
                 return [place, *numbers]
         found = _NUMBER.split(shown)
         place = self._place(GAP.join(found[::2]))

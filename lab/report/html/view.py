@@ -162,6 +162,20 @@ def missed(report: Report) -> tuple[Missed, ...]:
     )
 
 
+def surprises(report: Report) -> tuple[Missed, ...]:
+    """The cells that show something else than the oracle predicts: ``wanted`` is the prediction."""
+    return tuple(
+        Missed(
+            wanted=escape_text(entry.predicted),
+            found=cut(entry.found, EVIDENCE),
+            source="",
+            count=len(entry.records),
+            cells=tuple(record.cell for record in entry.records[:COMMANDS]),
+        )
+        for entry in report.surprises
+    )
+
+
 def broken(report: Report) -> tuple[str, ...]:
     """What each control cell that did not hold was expected to show."""
     return tuple(

@@ -4,7 +4,7 @@ const DIALOG = document.getElementById("cell");
 
 // All texts of a cell, for the query's `text`.
 function cellTexts(cell) {
-  const [verdictText, , , , , , , , , , seen] = readDetails().cells[cell];
+  const [verdictText, , , , , , , , , , , , seen] = readDetails().cells[cell];
   if (!seen) return textAt(verdictText);
   const [, , refusal, fault, , calls, , output] = seen;
   const said = calls.flatMap(([, , , , , stderr, stdout]) => [stderr, stdout]);
@@ -47,11 +47,11 @@ function unknownCell(id) {
 
 function cellParts(cell) {
   const all = readDetails();
-  const [verdictText, expectation, held, speaksFor, differs, started, tolerate, checks, digests, reusedFrom, seen] = all.cells[cell];
+  const [verdictText, expectation, held, speaksFor, differs, started, tolerate, checks, digests, reusedFrom, prediction, surprise, seen] = all.cells[cell];
   const outcome = outcomeOf(cell);
   const [runtime, image, probe, config, settings] = digests.map(textAt);
   return [
-    element("h2", { id: "cell-title" }, element("span", { class: `verdict ${outcome.kind}` }, longSign({ ...outcome, unmet: false }), outcome.cause ? "" : ` ${outcome.kind}`)),
+    element("h2", { id: "cell-title" }, element("span", { class: `verdict ${outcome.kind}` }, longSign({ ...outcome, unmet: 0, surprise: 0 }), outcome.cause ? "" : ` ${outcome.kind}`)),
     element("p", { class: "mono" }, escapeText(MATRIX.ids[cell])),
     neighbours(cell),
     part("Verdict", factTable([
@@ -64,6 +64,7 @@ function cellParts(cell) {
       ...expectationFacts(all.expectations[expectation], held),
       ["error text", textAt(speaksFor) && `as written by ${escapeText(textAt(speaksFor))}${differs ? ", which is not the version that was asked for" : ""}`],
     ])),
+    ...predictionParts(all.predictions[prediction], textAt(surprise), outcome.kind),
     part("Commands", ...commands(cell)),
     ...(seen ? observation(seen) : []),
     part("Axes", factTable(axisFacts(cell))),
@@ -137,6 +138,20 @@ function expectationFacts(wanted, held) {
   ];
 }
 
+function predictionParts({ words, era, source, reasoning }, surprise, kind) {
+  const measured = era && ["passed", "denied", "failed"].includes(kind);
+  return [
+    part("Prediction, not a measurement", factTable([
+      ["predicted", words],
+      ["agrees", measured && (surprise ? `NO, a surprise: ${escapeText(surprise)}` : "yes")],
+      ["order of calls", era && `era ${escapeText(era)} of docs/oracle.md`],
+      ["changed by", escapeText(source)],
+    ])),
+    reasoning.length ? element("details", {}, element("summary", {}, "How the prediction comes about"),
+      gridOf(["call", "by", "outcome"], reasoning.map((step) => step.map((words) => escapeText(words))))) : null,
+  ];
+}
+
 function commands(cell) {
   const id = MATRIX.ids[cell];
   const scenario = MATRIX.scenarios[CELLS[cell].table].id;
@@ -160,7 +175,7 @@ function axisFacts(cell) {
 function describedFacts(facts, what) {
   return Object.entries(facts ?? {})
     .filter(([name, value]) => !["sha256", "digest"].includes(name) && value !== "" && JSON.stringify(value).length > 2)
-    .map(([name, value]) => [`${what}: ${escapeText(name)}`, escapeText(typeof value === "string" ? value.trimEnd() : JSON.stringify(value), true)]);
+    .map(([name, value]) => [`${what}: ${escapeText(name)}`, typeof value === "string" ? escapeText(value.trimEnd(), true) : factWords(value)]);
 }
 
 function observation([reached, exitCode, refusal, fault, seconds, calls, facts, output, host]) {

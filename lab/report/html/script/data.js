@@ -29,8 +29,8 @@ function textAt(reference) {
 }
 
 function outcomeOf(cell) {
-  const [kind, cause, phase, unmet] = MATRIX.outcomes[MATRIX.cells[cell]];
-  return { kind, cause, phase, unmet };
+  const [kind, cause, phase, unmet, surprise] = MATRIX.outcomes[MATRIX.cells[cell]];
+  return { kind, cause, phase, unmet, surprise };
 }
 
 function columnOf(cell) {
@@ -60,7 +60,12 @@ function valueWords(value) {
   return value === null ? "—" : escapeText(value) || "(empty)";
 }
 
-function outcomeWords({ kind, cause, phase, unmet }) {
+function outcomeWords({ kind, cause, phase, unmet, surprise }) {
   const words = cause ? `${kind}: ${escapeText(cause)} (phase ${escapeText(phase)})` : kind;
-  return unmet ? `${words}, not as expected` : words;
+  return words + (unmet ? ", not as expected" : "") + (surprise ? ", not as predicted" : "");
+}
+
+// What stands before a sign: the expectation was not met, the prediction neither.
+function marks({ unmet, surprise }) {
+  return (unmet ? "!" : "") + (surprise ? "≠" : "");
 }

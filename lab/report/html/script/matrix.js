@@ -13,15 +13,16 @@ function letters(number) {
 }
 
 // The sign of an outcome in a narrow cell; the letter of a cause stands below the table.
-function shortSign({ kind, cause, unmet }) {
+function shortSign(outcome) {
+  const { kind, cause } = outcome;
   const sign = { passed: "✔", denied: "✗", failed: "✗", skipped: "skip", errored: "ERR" }[kind];
-  return (unmet ? "!" : "") + sign + (cause ? CAUSE_LETTERS.get(cause) : "");
+  return marks(outcome) + sign + (cause ? CAUSE_LETTERS.get(cause) : "");
 }
 
 function longSign(outcome) {
-  const { kind, cause, unmet } = outcome;
+  const { kind, cause } = outcome;
   if (!cause) return shortSign(outcome);
-  return `${unmet ? "! " : ""}✗ ${escapeText(cause)}${kind === "failed" ? " (failed)" : ""}`;
+  return `${marks(outcome)} ✗ ${escapeText(cause)}${kind === "failed" ? " (failed)" : ""}`.trim();
 }
 
 class Table {
@@ -142,7 +143,7 @@ class Table {
     made.dataset.cell = shown[0];
     if (outcomes.size > 1) {
       made.className = "mixed";
-      made.textContent = "≠";
+      made.textContent = "◐";
       made.setAttribute("aria-label", `${outcomes.size} different outcomes in ${counted(shown.length, "cell")}`);
     } else {
       made.className = first.kind;

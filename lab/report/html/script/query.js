@@ -61,6 +61,7 @@ const FIELDS = {
   cause: (cell) => outcomeOf(cell).cause,
   phase: (cell) => outcomeOf(cell).phase,
   unmet: (cell) => (outcomeOf(cell).unmet ? "yes" : "no"),
+  surprise: (cell) => (outcomeOf(cell).surprise ? "yes" : "no"),
   scenario: (cell) => MATRIX.scenarios[CELLS[cell].table].id,
   cell: (cell) => MATRIX.ids[cell],
   line: (cell) => columnOf(cell).line,

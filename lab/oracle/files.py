@@ -13,6 +13,8 @@ from lab.oracle.tree import Kind, Layer, Node
 _MOST_LINKS = 40
 """MAXSYMLINKS of the kernel."""
 _EVERYBODY_WRITES = 0o002
+_LONGEST = 255
+"""NAME_MAX of most file systems; what becomes of longer names and paths is outside the model."""
 
 
 class Outside(Exception):
@@ -114,6 +116,8 @@ class Files:
         """
         if not path:
             raise Refused("ENOENT", "the path is empty")
+        if len(path) > _LONGEST:
+            raise Outside("a very long path")
         current = "/" if path.startswith("/") else cwd
         node = self._known(current)
         pending, links = deque(_parts(path)), 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from lab.oci.users import UserNotFound
 from lab.oracle.credentials import Capabilities
 from lab.oracle.eras import Era
 from lab.oracle.files import Files, Outside
+from lab.oracle.ids import IdMaps
 from lab.oracle.prediction import NoPrediction, Predicted, Prediction, Reason
 from lab.oracle.spec import ProcessSpec, Spec, understand, understand_process
 from lab.oracle.start import Start, Stopped
@@ -41,18 +42,23 @@ class Setup:
     host: tuple[str, ...]
 
 
-def set_up(config: Mapping[str, Any], settings: Settings, image: Nodes, host: int) -> Setup | NoPrediction:
+def set_up(
+    config: Mapping[str, Any], settings: Settings, image: Callable[[IdMaps], Nodes], host: int
+) -> Setup | NoPrediction:
     """What the predictions of all runtimes share, or why there is none.
 
-    ``config`` is the stored config.json, decoded; ``image`` the tree of the image under the cell's maps; ``host`` the
-    capability mask of the lab's process.
+    ``config`` is the stored config.json, decoded; ``image`` gives the tree of the image under the cell's maps; ``host``
+    is the capability mask of the lab's process.
     """
     try:
         _check_caller(settings)
         spec = understand(config)
-        return Setup(spec=spec, settings=settings, files=make_files(image, settings, spec), host=names(host))
+        files = make_files(image(spec.maps), settings, spec)
+        return Setup(spec=spec, settings=settings, files=files, host=names(host))
     except Outside as outside:
         return NoPrediction(reason=f"outside the model: {outside}")
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a patch may make anything of a config
+        return NoPrediction(reason=f"outside the model: a config.json or a tree of no known shape ({error!r})")
 
 
 def predict(setup: Setup, era: Era) -> Predicted:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from lab.errors import InputError
@@ -160,12 +160,7 @@ class _Oracle:
         tree = self.run.images.get(stored.image, {}).get(TREE)
         if config is None or not isinstance(tree, str) or not tree:
             return NoPrediction(reason="the run was stored without the image's tree, or without the config")
-        maps = IdMaps(uids=_lines(config, "uidMappings"), gids=_lines(config, "gidMappings"))
-        try:
-            image = _image(tree, maps)
-        except (ValueError, LookupError):
-            return NoPrediction(reason="the stored tree of the image does not read")
-        return set_up(config, settings, image, self._host)
+        return set_up(config, settings, partial(_image, tree), self._host)
 
     def _era(self, record: Record) -> Era | str:
         key = (record.axes.get(_RUNTIME, ""), record.provenance.runtime)
@@ -201,11 +196,6 @@ def _json(text: str) -> Any:  # noqa: ANN401  # JSON as it is stored
         return json.loads(text)
     except ValueError:
         return None
-
-
-def _lines(config: Mapping[str, Any], name: str) -> tuple[tuple[int, int, int], ...]:
-    lines = config.get("linux", {}).get(name, ())
-    return tuple((line["containerID"], line["hostID"], line["size"]) for line in lines)
 
 
 @lru_cache(maxsize=64)

@@ -83,20 +83,20 @@ def understand_process(process: Mapping[str, Any]) -> ProcessSpec:
         raise Outside("a config without process.capabilities")
     capabilities = process["capabilities"]
     _only(capabilities, set(_SETS), "process.capabilities")
-    sets = Sets(**{name: frozenset(capabilities.get(name) or ()) for name in _SETS})
+    sets = Sets(**{name: frozenset(map(_text, capabilities.get(name) or ())) for name in _SETS})
     if not sets.consistent:
         raise Outside("capability sets that the kernel does not take as they are")
-    ids = (user.get("uid", 0), user.get("gid", 0), *user.get("additionalGids", ()))
+    ids = tuple(map(_number, (user.get("uid", 0), user.get("gid", 0), *user.get("additionalGids", ()))))
     if max(ids) > _HIGHEST_ID:
         raise Outside(f"whether the runtime takes ids beyond {_HIGHEST_ID}")
-    cwd = process.get("cwd", "")
+    cwd = _text(process.get("cwd", ""))
     if not cwd.startswith("/") or ".." in cwd.split("/"):
         raise Outside(f"the working directory {cwd!r} is not a plain absolute path")
     return ProcessSpec(
         uid=ids[0],
         gid=ids[1],
         groups=ids[2:],
-        args=tuple(process.get("args", ())),
+        args=tuple(map(_text, process.get("args", ()))),
         cwd=cwd,
         sets=sets,
         no_new_privileges=process.get("noNewPrivileges", False) is True,
@@ -109,8 +109,20 @@ def _only(found: Collection[str], known: set[str], where: str) -> None:
         raise Outside(f"{where}: {', '.join(unknown)}")
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Outside(f"{value!r:.40} where a text is expected")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise Outside(f"{value!r:.40} where a number is expected")
+    return value
+
+
 def _lines(mappings: Sequence[Mapping[str, int]]) -> Lines:
-    return tuple((line["containerID"], line["hostID"], line["size"]) for line in mappings)
+    return tuple((_number(line["containerID"]), _number(line["hostID"]), _number(line["size"])) for line in mappings)
 
 
 def _check_namespaces(namespaces: Sequence[Mapping[str, str]], maps: IdMaps) -> None:

@@ -6,6 +6,7 @@ shown as one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
@@ -149,13 +150,25 @@ def _access(files: Files, process: Process, args: Sequence[str]) -> Extra:
     return told
 
 
+def _octal(text: str) -> int:
+    if not re.fullmatch("[0-7]{1,4}", text):
+        raise Outside(f"the mode {text!r}")
+    return int(text, 8)
+
+
+def _id(text: str) -> int:
+    if not re.fullmatch("-1|[0-9]{1,9}", text):
+        raise Outside(f"the id {text!r}")
+    return int(text)
+
+
 def _chdir(files: Files, process: Process, args: Sequence[str]) -> Extra:
     process.cwd = files.directory(process.who, args[0], cwd=process.cwd)
     return _place(process)
 
 
 def _set_umask(_files: Files, process: Process, args: Sequence[str]) -> Extra:
-    before, process.umask = process.umask, int(args[0], 8)
+    before, process.umask = process.umask, _octal(args[0])
     return {"before": f"{before:04o}"}
 
 
@@ -180,7 +193,7 @@ def _rmdir(files: Files, process: Process, args: Sequence[str]) -> Extra:
 
 
 def _chmod(files: Files, process: Process, args: Sequence[str]) -> Extra:
-    change_mode(files, process, args[0], int(args[1], 8))
+    change_mode(files, process, args[0], _octal(args[1]))
     return {}
 
 
@@ -190,12 +203,12 @@ def _utime(files: Files, process: Process, args: Sequence[str]) -> Extra:
 
 
 def _chown(files: Files, process: Process, args: Sequence[str]) -> Extra:
-    change_owner(files, process, args[0], int(args[1]), int(args[2]), follow=True)
+    change_owner(files, process, args[0], _id(args[1]), _id(args[2]), follow=True)
     return {}
 
 
 def _lchown(files: Files, process: Process, args: Sequence[str]) -> Extra:
-    change_owner(files, process, args[0], int(args[1]), int(args[2]), follow=False)
+    change_owner(files, process, args[0], _id(args[1]), _id(args[2]), follow=False)
     return {}
 
 
@@ -259,6 +272,8 @@ def run_steps(files: Files, process: Process, words: Sequence[str]) -> list[Fact
         count, step = _STEPS[op]
         taken = len(left) if count == _REST else count
         args, left = left[:taken], left[taken:]
+        if len(args) < max(count, 1 if count == _REST else 0):
+            raise Outside(f"step {number}, {op}, without all its arguments")
         fact: dict[str, object] = {"step": number, "op": op, "args": args}
         try:
             facts.append({**fact, "ok": True, **step(files, process, args)})

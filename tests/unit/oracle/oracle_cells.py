@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from lab.codec import decode_settings
@@ -9,7 +10,6 @@ from lab.model.image import ImageConfig
 from lab.oci.capabilities import BY_NUMBER, full_name
 from lab.oci.spec import Context, build_config
 from lab.oracle.eras import Era, era_of
-from lab.oracle.ids import IdMaps
 from lab.oracle.predict import Setup, predict, set_up
 from lab.oracle.prediction import NoPrediction, Predicted, Prediction
 from lab.oracle.tree import Kind, Node, Nodes
@@ -49,12 +49,7 @@ def config_of(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def predicted_config(runtime: str, config: dict[str, Any], settings: dict[str, Any], tree: Nodes = TREE) -> Predicted:
-    lines = [
-        tuple((line["containerID"], line["hostID"], line["size"]) for line in config["linux"].get(name, ()))
-        for name in ("uidMappings", "gidMappings")
-    ]
-    maps = IdMaps(uids=lines[0], gids=lines[1])
-    setup = set_up(config, decode_settings(settings, where="a test"), mapped_tree(tree, maps), HOST)
+    setup = set_up(config, decode_settings(settings, where="a test"), partial(mapped_tree, tree), HOST)
     return predict(setup, era(runtime)) if isinstance(setup, Setup) else setup
 
 

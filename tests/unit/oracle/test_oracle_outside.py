@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle_cells import NEW, config_of, era, predicted_config, unknown
 
+from lab.oci.spec import PROBE
 from lab.oracle.eras import era_of
-from lab.oracle.prediction import NoPrediction
+from lab.oracle.prediction import NoPrediction, Prediction
 
 ROOT: dict[str, Any] = {"user": "0:0", "cwd": "/"}
 MAPS = [{"container_id": 0, "host_id": 100000, "size": 2000}]
@@ -31,6 +32,7 @@ MAPS = [{"container_id": 0, "host_id": 100000, "size": 2000}]
         ({"process": {"capabilities": {"effective": ["CAP_CHOWN"]}}}, "capability sets"),
         ({"process": {"user": "3000000000:0"}}, "2147483647"),
         ({"process": {"cwd": "/proc"}}, "the proc of every container"),
+        ({"process": {"cwd": "/a" * 200}}, "long"),
         ({"process": {"cwd": "/a/../b"}}, "plain absolute path"),
         (
             {"process": {"args": ["/etc/p"]}, "rootfs": [{"path": "/etc/p", "kind": "file", "mode": 0o755}]},
@@ -87,6 +89,39 @@ def test_no_key_of_a_config_is_skipped(where: tuple[str, ...], key: str) -> None
     found = predicted_config(NEW, config, settings)
 
     assert isinstance(found, NoPrediction) or key == "annotations"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 5) | st.sampled_from(["", "/", "/home/nonroot", "CAP_CHOWN", "bind"]),
+    lambda some: st.lists(some, max_size=2) | st.dictionaries(st.sampled_from(["type", "uid", "x"]), some, max_size=2),
+    max_leaves=3,
+)
+
+
+@given(data=st.data(), value=anything)
+def test_whatever_a_patch_makes_of_a_config_the_report_is_made(data: st.DataObject, value: object) -> None:
+    settings, config = config_of({"process": {**ROOT, "additional_gids": [3]}, "linux": {"uid_mappings": MAPS}})
+    place: Any = config
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(st.booleans()):
+            place[key] = value
+            break
+        place = place[key]
+
+    assert isinstance(predicted_config(NEW, config, settings), NoPrediction | Prediction)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["stat", "chmod", "chown", "setumask", "exec", "/", "7", "-1", "x", "--", "", "/e"]), max_size=5
+    )
+)
+def test_whatever_steps_there_are_the_report_is_made(words: list[str]) -> None:
+    settings, config = config_of({"process": ROOT})
+    config["process"]["args"] = [PROBE, *words]
+
+    assert isinstance(predicted_config(NEW, config, settings), NoPrediction | Prediction)
 
 
 @pytest.mark.parametrize("runtime", ["youki@0.7.0", "runsc@20260905", "mine", "runc@"])

@@ -86,7 +86,7 @@ def test_a_prediction_never_fills_a_cell_that_was_not_measured() -> None:
     ("change", "words"),
     [
         ({"images": {}}, "without the image's tree"),
-        ({"images": {"i": {"tree": "nothing"}}}, "does not read"),
+        ({"images": {"i": {"tree": "nothing"}}}, "no known shape"),
         ({"configs": {}}, "without the image's tree, or without the config"),
     ],
 )

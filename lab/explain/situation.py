@@ -120,7 +120,7 @@ def _with_obstacle(found: Situation, run: Run, record: Record, config: dict[str,
     tree = run.images.get(record.provenance.image, {}).get(TREE)
     if not isinstance(tree, str) or not tree:
         return replace(found, unknown="the run holds no list of the image's files")
-    setup = set_up(config, found.settings, mapped_tree(mtree.decode(tree), found.maps), 0)
+    setup = set_up(config, found.settings, lambda maps: mapped_tree(mtree.decode(tree), maps), 0)
     if isinstance(setup, NoPrediction):
         return replace(found, unknown=f"the files of this cell are not modelled: {setup.reason}")
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from lab.model.verdict import Denied, Failed
 from lab.report.causes import Notes
 from lab.report.escape import cut, escape_text
 from lab.report.flips import answer_words
+from lab.report.markdown import code_span, escape_markdown
 from lab.report.words import counted
 
 _EVIDENCE = 300
@@ -102,19 +102,20 @@ def _text(found: Explanation) -> Iterator[str]:
 
 
 def _markdown(found: Explanation) -> Iterator[str]:
-    yield f"### `{_code(found.cell)}`\n"
-    yield "\n".join(f"{_md(line)}  " for line in _head(found))
+    yield f"### {code_span(found.cell)}\n"
+    yield "\n".join(f"{escape_markdown(line)}  " for line in _head(found))
     if found.why.ending is not Ending.FOUND:
         return
     yield "\n**What makes it fail**\n"
-    yield "\n".join(f"- {_md(line)}" for line in _needs(found))
+    yield "\n".join(f"{'  ' * line.startswith(' ')}- {escape_markdown(line.strip())}" for line in _needs(found))
     yield "\n**One value changed**\n"
-    yield "\n".join(f"- {_md(line)}" for line in _neighbours(found.why.neighbours))
+    yield "\n".join(f"- {escape_markdown(line)}" for line in _neighbours(found.why.neighbours))
     yield "\n**One-change cures, each really run**\n"
     yield "| | change | where it is set | outcome |\n|---|---|---|---|"
     for one in found.cures:
         outcome = _outcome(found, one).removeprefix(" — ") or "passed"
-        yield f"| {_sign(one)} | {_md(escape_text(one.words))} | {_md(escape_text(one.how))} | {_md(outcome)} |"
+        places = (_sign(one), *(escape_markdown(text) for text in (one.words, one.how, outcome)))
+        yield f"| {' | '.join(places)} |"
     if found.notes:
         yield f"\n**Spec:** {found.notes.spec}\n"
         if found.notes.threads:
@@ -208,11 +209,3 @@ def _wrapped(text: str) -> Iterator[str]:
 def _plain(text: str) -> str:
     """Markdown without its emphasis and code marks."""
     return text.replace("**", "").replace("`", "")
-
-
-def _md(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
-
-
-def _code(text: str) -> str:
-    return escape_text(shlex.quote(text) if "`" in text else text).replace("`", "'")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -412,6 +413,16 @@ def test_hostile_texts_are_shown_and_do_nothing(show: Open, text: str) -> None:
         seen + page.title() + page.locator("body").inner_text(),
     )
     page.wait_for_timeout(100)  # an alert would have come by now; `show` fails the test for it
+
+
+def test_texts_are_escaped_as_the_lab_escapes_them(show: Open) -> None:
+    """Every character up to U+2FFF and some beyond; unassigned ones, on which versions of Unicode differ, left out."""
+    some = [*range(0x3000), 0xD800, 0xDC80, 0xDCFF, 0xFEFF, 0xFFF9, 0x1F600, 0x1D173, 0xE0001, 0xF0000]
+    text = "".join(chr(code) for code in some if unicodedata.category(chr(code)) != "Cn")
+    page = show(report_runs.plain())
+    for lines in (False, True):
+        found = page.evaluate("([text, lines]) => escapeText(JSON.parse(text), lines)", [json.dumps(text), lines])
+        assert found == escape_text(text, lines=lines)
 
 
 def test_a_megabyte_on_one_line_is_cut(show: Open) -> None:

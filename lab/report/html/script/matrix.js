@@ -81,6 +81,8 @@ class Table {
     this.grid.setAttribute("aria-colcount", this.groups.length + 1);
     this.renderMore();
     this.box.scrollTop = 0;
+    const name = this.body.querySelector("th");
+    if (name) this.grid.style.setProperty("--names", `${name.offsetWidth}px`);
   }
 
   renderHead() {
@@ -90,7 +92,7 @@ class Table {
     const tier = (name) => element("tr", {},
       element("th", { scope: "row", class: "corner" }, names[name]),
       ...spans(this.groups, (group) => tierKey(columns[group[0]], name)).map(([group, width]) =>
-        element("th", { scope: "colgroup", colspan: width, class: "tier" }, tierWords(columns[group[0]], name))));
+        element("th", { scope: "colgroup", colspan: width, class: "tier" }, element("span", {}, tierWords(columns[group[0]], name)))));
     const axisNames = axes.map(([name]) => element("span", {}, escapeText(name)));
     const last = element("tr", {},
       element("th", { scope: "col", class: "corner" }, element("div", { class: "axes" }, ...axisNames)),

@@ -65,6 +65,7 @@ _ENGINES = (
     _rule("subuid", "userns-not-configured", _CREATE, r"no subuid ranges found", "dockerd, podman"),
     _rule("podman-workdir", "cwd-missing", _CREATE, r'workdir ".*" does not exist on container', "podman"),
     _rule("docker-source", "mount-source-missing", _CREATE, r"bind source path does not exist", "dockerd"),
+    _rule("docker-workdir", "cwd-not-directory", _CREATE, r"^Cannot mkdir: .* is not a directory", "dockerd"),
     _rule("podman-source", "mount-source-missing", _CREATE, rf"^statfs .*: {_GONE}", "podman"),
     _rule("podman-init", "init-binary-missing", _CREATE, r"container-init binary not found on the host", "podman"),
     _rule("userns-mode", "usage-error", _ADMISSION, r"^--userns: invalid USER mode", "docker"),

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.errors import BuildFailed, ProvisionError
+from lab.process import small_environment
 from lab.provision.building import tool
 from lab.provision.cache import Cache, Entry, sha256_file
 from lab.provision.debian import Deb, closure, fetch, unpack
@@ -40,13 +41,26 @@ def interpreter(binary: Path) -> str:
 def patch(cache: Cache, binary: Path, libraries: Path) -> None:
     """Let a program use the loader and libraries of one directory, and no others.
 
-    Raises :class:`BuildFailed` when patchelf refuses.
+    Programs that an old Go linked by itself do not survive patchelf (their dynamic section ends up read-only: measured
+    with containerd 1.4's shims): one that no longer loads is left as it came, if this host's own libraries load it.
+    Raises :class:`BuildFailed` when neither does, or patchelf refuses.
     """
+    original = binary.read_bytes()
     loader = next(libraries.glob("ld-linux*.so.*"))
     argv = [_patchelf(cache), "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries)]
     done = tool([*argv, str(binary)], deadline=PATCH_DEADLINE)
     if not done.ok:
         raise BuildFailed(f"{binary.name} cannot be patched", details=done.tail())
+    if not _loads(binary):
+        binary.write_bytes(original)
+        if not _loads(binary):
+            raise BuildFailed(f"{binary.name} does not load, neither patched nor with this host's libraries")
+
+
+def _loads(binary: Path) -> bool:
+    """Whether the loader finds all that a dynamically linked program needs; nothing of the program runs (ld.so(8))."""
+    done = tool([str(binary)], deadline=PATCH_DEADLINE, env=small_environment({"LD_TRACE_LOADED_OBJECTS": "1"}))
+    return done.ok and b"not found" not in done.stdout
 
 
 def libraries_of(cache: Cache, packages: Sequence[Deb]) -> Entry:

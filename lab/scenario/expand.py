@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from itertools import product
 from urllib.parse import quote
@@ -151,5 +152,5 @@ def select(cells: Iterable[Cell], patterns: Sequence[str] = (), where: str | Non
 def id_fits(pattern: str, cell_id: str) -> bool:
     """Whether a cell's id fits what a user typed: a glob over the whole id, or any part of it."""
     if any(mark in pattern for mark in "*?"):
-        return matches(pattern, cell_id)
+        return fnmatchcase(cell_id, pattern)
     return pattern in cell_id

@@ -196,3 +196,10 @@ def test_a_cells_own_id_selects_exactly_it() -> None:
 
 def test_the_value_of_an_axis_that_a_cell_lacks() -> None:
     assert Cell("x", "s", (("user", "1"),)).value("cwd", "image") == "image"
+
+
+def test_a_glob_that_looks_like_a_version_range_is_a_glob() -> None:
+    cell = "mine/distroless-static/user=1000:0/runc-1.0.0-rc93/oci"
+    assert id_fits("*user=1000:0/*runc*", cell)
+    assert not id_fits("user=1000:0/*runc*", cell)
+    assert not id_fits("user>=1000:0/*", cell)

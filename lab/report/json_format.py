@@ -15,7 +15,7 @@ from lab.codec import to_data
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Skipped
 from lab.oracle.prediction import Predicted, Prediction
-from lab.oracle.runs import Predictions, predict_run
+from lab.oracle.runs import Predictions
 from lab.report.document import (
     FORMAT,
     CellEntry,
@@ -32,7 +32,7 @@ from lab.report.expectations import held
 from lab.report.matrix import controls
 from lab.report.source import read_source
 from lab.report.style import Style
-from lab.report.summary import counts
+from lab.report.summary import build
 
 _LEFT_OUT = frozenset({"path", "rootfs", "tree"})
 """Facts of runtimes and images that only mean something on the machine that made the run, or to the oracle."""
@@ -51,7 +51,8 @@ def document_text(document: object) -> str:
 
 def document(run: Run) -> Document:
     """The run as the documented types."""
-    numbers, predictions = counts(run), predict_run(run)
+    report = build(run)
+    numbers, predictions = report.counts, report.predictions
     cells = [record.cell for record in run.records if not record.control]
     return Document(
         format=FORMAT,

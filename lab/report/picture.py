@@ -28,7 +28,7 @@ from lab.report.scene import (
 from lab.report.style import Style
 from lab.report.summary import Report, build
 from lab.report.svg import draw
-from lab.report.words import UNMET, column_head, counted, value_words, values_words
+from lab.report.words import SURPRISE, UNMET, column_head, counted, value_words, values_words
 
 _TABLES, _ROWS, _COLUMNS = 4, 40, 14
 """So much of a run is drawn: matrices, rows of each, columns of each."""
@@ -99,10 +99,11 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def _cell_lines(outcome: Outcome | None) -> list[str]:
     """What stands in a cell beside its mark."""
-    if outcome is None or outcome.kind == "passed":
-        return [UNMET] if outcome and outcome.unmet else [""]
-    words = {"skipped": "skip", "errored": "ERR"}.get(outcome.kind) or escape_text(outcome.cause)
-    return _wrapped(f"{UNMET} {words}" if outcome.unmet else words, _CAUSE)
+    if outcome is None:
+        return [""]
+    marks = UNMET * outcome.unmet + SURPRISE * outcome.surprise
+    words = {"passed": "", "skipped": "skip", "errored": "ERR"}.get(outcome.kind, escape_text(outcome.cause))
+    return _wrapped(f"{marks} {words}".strip(), _CAUSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ _COLOURS = 128
 """Enough for smooth letters in a handful of colours; a third of the bytes that true colour takes."""
 _PIXELS = 40_000_000
 """A scene that would need more is drawn less finely."""
-_KNOWN = {ord("…"): "...", ord("·"): "-", ord("—"): "-", ord("–"): "-"}  # noqa: RUF001  # that dash is meant
+_KNOWN = {ord("…"): "...", ord("·"): "-", ord("—"): "-", ord("–"): "-", ord("≠"): "!="}  # noqa: RUF001  # that dash is meant
 
 
 def render(run: Run) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lab.model.record import Record, Run
 from lab.model.verdict import VERDICT_KINDS, Denied, Errored, Failed, Skipped
@@ -99,7 +100,26 @@ class Report:
 
 
 def build(run: Run) -> Report:
-    """The whole view of a run."""
+    """The whole view of a run; the last one is kept, because a run is often shown in several formats."""
+    return _build(_Same(run))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A run as a key: equal to itself, and to no other however alike."""
+
+    run: Run
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.run is other.run
+
+    def __hash__(self) -> int:
+        return id(self.run)
+
+
+@lru_cache(maxsize=1)
+def _build(key: _Same) -> Report:
+    run = key.run
     predictions = predict_run(run)
     tables, control_records = matrices(run, predictions.surprises), controls(run)
     ordered = [record for table in tables for record in table.records()]

@@ -17,6 +17,7 @@ from lab.cli import (
     judge,
     plan,
     publish,
+    repro,
     run,
     runs,
     runtimes,
@@ -67,6 +68,7 @@ permlab.add_command(engines.group)
 permlab.add_command(sweep.command)
 permlab.add_command(bisect.command)
 permlab.add_command(explain.command)
+permlab.add_command(repro.command)
 permlab.add_command(publish.command)
 permlab.add_command(doctor.command)
 permlab.add_command(clean.command)

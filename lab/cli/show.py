@@ -8,7 +8,7 @@ import click
 
 from lab.cli.common import runs_directory, style
 from lab.errors import InputError
-from lab.model.record import Run
+from lab.model.record import Record, Run
 from lab.report.cell import show
 from lab.report.formats import PICTURES, RENDERERS
 from lab.scenario.expand import id_fits
@@ -48,7 +48,7 @@ def run(cell: str | None, *, run_word: str, form: str | None) -> None:
         )
     found = read(find(runs_directory(), run_word))
     if cell:
-        _record(found, cell)
+        click.echo(show(found, the_record(found, cell)), nl=False)
     elif form is not None and form in PICTURES:
         if sys.stdout.isatty():
             raise InputError(f"{form} is nothing for a terminal", resolution=f"add > FILE.{form}")
@@ -57,10 +57,15 @@ def run(cell: str | None, *, run_word: str, form: str | None) -> None:
         click.echo(RENDERERS[form or "terminal"](found, style()), nl=False)
 
 
-def _record(found: Run, cell: str) -> None:
-    """The record that the user means; several that fit are listed."""
-    exact = [record for record in found.records if record.cell == cell]
-    fitting = exact or [record for record in found.records if id_fits(cell, record.cell)]
+def fitting_records(found: Run, cell: str) -> tuple[Record, ...]:
+    """The records whose cell the user may mean: the one with this id, else all that it is a part of, or a glob for."""
+    exact = tuple(record for record in found.records if record.cell == cell)
+    return exact or tuple(record for record in found.records if id_fits(cell, record.cell))
+
+
+def the_record(found: Run, cell: str) -> Record:
+    """The record that the user means; raises :class:`InputError` that lists several that fit."""
+    fitting = fitting_records(found, cell)
     if not fitting:
         raise InputError(
             f"no cell of run {found.header.id} fits {cell!r}",
@@ -70,4 +75,4 @@ def _record(found: Run, cell: str) -> None:
         some = "\n".join(record.cell for record in fitting[:MOST])
         more = f"\n… and {len(fitting) - MOST} more" if len(fitting) > MOST else ""
         raise InputError(f"{len(fitting)} cells fit {cell!r}", details=some + more, resolution="name one of them")
-    click.echo(show(found, fitting[0]), nl=False)
+    return fitting[0]

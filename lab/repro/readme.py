@@ -1,0 +1,220 @@
+"""The texts beside a case: README.md, to be pasted into an upstream issue, and the digests. Pure, but for the files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from lab.model.record import Record, Run
+from lab.model.runtime import Provider
+from lab.model.settings import Action
+from lab.model.verdict import Denied, Failed
+from lab.oci.spec import PROBE
+from lab.report.causes import notes
+from lab.report.escape import escape_text
+from lab.report.words import counted, found_words
+from lab.repro import lines
+from lab.repro.case import Case
+from lab.repro.folder import is_recipe
+from lab.repro.making import Origin
+from lab.repro.taken import taken_away
+from lab.repro.tree import ROOTFS
+
+_LONGEST_LISTING = 60
+"""Entries of the tree that are listed one by one."""
+
+
+def readme(origin: Origin, whole: Case, case: Case, text: str, *, complete: bool, runs: int) -> str:
+    """README.md."""
+    record = origin.record
+    sections = [
+        f"# {title(record)}",
+        "\n".join(_environment(origin)),
+        "## Steps to reproduce",
+        "\n".join(_steps(case)),
+        "config.json:",
+        _block(json.dumps(case.config, indent=1, ensure_ascii=False), "json"),
+        *_exec(case),
+        "The files that it needs, with host ids:",
+        _block("\n".join(_listing(case))),
+        "## Expected",
+        _expected(origin),
+        "## Actual",
+        f"{found_words(record.verdict)}. `./run.sh --check RUNTIME` compares with this text (expected.txt):",
+        _block(escape_text(text, lines=True).rstrip("\n")),
+        *_cause(record),
+        "## Other runtimes",
+        "\n".join(_others(origin.run, record)) or "No other runtime was tried in the same run.",
+        "## Through an engine",
+        *_engines(case),
+        "## What was taken away",
+        "\n".join(_taken(whole, case, complete=complete, runs=runs)),
+        "## Digests",
+        "`digests.txt` has the sha256 of the runtime's binary, the image's digest and the sha256 of every file here.",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def title(record: Record) -> str:
+    """``runc 1.0.0-rc93: chdir to cwd ("/home/nonroot") set in config.json failed: permission denied``."""
+    runtime = record.axes["runtime"].replace("@", " ", 1)
+    verdict = record.verdict
+    if isinstance(verdict, Denied | Failed):
+        lines_of = escape_text(verdict.evidence, lines=True).strip().splitlines() or [verdict.cause]
+        return f"{runtime}: {lines_of[-1]}"
+    return f"{runtime}: {PurePosixPath(record.cell).parts[0]} passes"
+
+
+def _environment(origin: Origin) -> Iterator[str]:
+    host, runtime = origin.run.header.host, origin.runtime
+    source = "a binary that the user added" if runtime.provider is Provider.PATH else runtime.origin
+    yield f"- runtime: {runtime.name.family} {runtime.name.label}, sha256 `{runtime.sha256}`"
+    yield f"- from: {source}" + (f", built with {runtime.toolchain}" if runtime.toolchain else "")
+    yield f"- `--version`: {'; '.join(escape_text(runtime.reported, lines=True).split(chr(10))).strip('; ')}"
+    yield f"- host: {host.os}, kernel {host.kernel}, {host.machine}, cgroups {host.cgroups}, LSMs {host.lsms}"
+    yield f"- image: {_image(origin.record.axes['image'])}, `{origin.image.digest}` (the digest of its files)"
+    yield f"- measured {origin.record.started} by permlab {origin.run.header.lab_version}, which is not needed here"
+
+
+def _image(reference: str) -> str:
+    """A reference without the directories of the machine that it was taken from."""
+    transport, colon, rest = reference.partition(":/")
+    return f"{transport}:{PurePosixPath(rest).name}" if colon else PurePosixPath(reference).name
+
+
+def _steps(case: Case) -> Iterator[str]:
+    yield "As root, on Linux, in this folder (`run.sh` says what else it needs, and leaves nothing behind):"
+    yield ""
+    yield _block(
+        "./run.sh /path/to/runtime            # prints the text, ends with the runtime's exit code\n"
+        "./run.sh --check /path/to/runtime    # says: reproduced, or: not reproduced",
+        "sh",
+    )
+    text = json.dumps(case.config)
+    call = case.call
+    if "${" in text or call.action is not Action.RUN or call.owner[0] or call.dropped or case.host_mounts:
+        return
+    made = "sh make-rootfs.sh /tmp/repro" if is_recipe(case) else "tar -C /tmp/repro --numeric-owner -xpf rootfs.tar"
+    flags = "".join(f" {word}" for word in call.flags)
+    yield ""
+    yield "Or by hand (crun refuses a hybrid cgroup tree; `run.sh` hides it in a mount namespace of its own):"
+    yield ""
+    yield _block(
+        f"mkdir /tmp/repro && {made} && cp config.json /tmp/repro\n"
+        f"/path/to/runtime{flags} run --bundle /tmp/repro repro",
+        "sh",
+    )
+
+
+def _exec(case: Case) -> Iterator[str]:
+    if case.process is not None:
+        yield "process.json, for `exec --process`:"
+        yield _block(json.dumps(case.process, indent=1, ensure_ascii=False), "json")
+
+
+def _listing(case: Case) -> Iterator[str]:
+    for entry in case.tree[:_LONGEST_LISTING]:
+        yield escape_text(str(entry))
+    if len(case.tree) > _LONGEST_LISTING:
+        yield f"… and {len(case.tree) - _LONGEST_LISTING} more, see rootfs.tar"
+    if case.config["process"]["args"][0] != PROBE:
+        return
+    if any(entry.path == f"{ROOTFS}{PROBE}" for entry in case.tree):
+        yield f"({PROBE} is a small static program that prints what it finds, as JSON lines)"
+    else:
+        yield f"({PROBE}, the program, is not there: the failure comes before anybody looks for it)"
+
+
+def _expected(origin: Origin) -> str:
+    verdict = origin.record.verdict
+    if not isinstance(verdict, Denied | Failed):
+        return "That it runs as it did here, with the exit code and the facts below."
+    passing = [one for one in _siblings(origin.run, origin.record) if one.verdict.kind == "passed"]
+    if passing:
+        return f"That the container runs, as the whole cell does with {_names(passing)}."
+    return "That the container runs; or, if this is to be refused, that the text says by whom and why."
+
+
+def _cause(record: Record) -> Iterator[str]:
+    known = notes().get(record.verdict.cause) if isinstance(record.verdict, Denied | Failed) else None
+    if known is not None:
+        threads = [f"- {words}: {address}" for words, address in known.threads]
+        yield "\n".join(filter(None, [known.spec and f"Specification: {known.spec}", "", *threads])).strip()
+
+
+def _siblings(run: Run, record: Record) -> list[Record]:
+    """The measured records of the run that differ from this one in the runtime only."""
+    own = {axis: value for axis, value in record.axes.items() if axis != "runtime"}
+    return [
+        one
+        for one in run.records
+        if one.scenario == record.scenario
+        and one.cell != record.cell
+        and one.verdict.kind not in {"skipped", "errored"}
+        and {axis: value for axis, value in one.axes.items() if axis != "runtime"} == own
+    ]
+
+
+def _others(run: Run, record: Record) -> Iterator[str]:
+    by_verdict: dict[str, list[Record]] = {}
+    for one in _siblings(run, record):
+        by_verdict.setdefault(found_words(one.verdict), []).append(one)
+    for words, records in by_verdict.items():
+        yield f"- {words}: {_names(records)}"
+
+
+def _names(records: list[Record]) -> str:
+    return ", ".join(record.axes["runtime"].replace("@", " ", 1) for record in records)
+
+
+def _engines(case: Case) -> Iterator[str]:
+    reasons = lines.inexpressible(case)
+    if reasons:
+        yield "No command line of Docker, podman or crictl says the same: " + "; ".join(reasons) + "."
+        return
+    yield (
+        "These lines say the same, as far as the engine's own defaults allow. They were written from config.json and "
+        "not tried: the engine adds mounts, capabilities and seccomp of its own. `DIR` is a directory in which "
+        f"`{'./make-rootfs.sh DIR' if is_recipe(case) else 'tar -C DIR --numeric-owner -xpf rootfs.tar'}` ran."
+    )
+    yield _block(f"{lines.docker(case)}\n\n{lines.podman(case)}\n\n{lines.crictl(case)}", "sh")
+
+
+def _taken(whole: Case, case: Case, *, complete: bool, runs: int) -> Iterator[str]:
+    taken = taken_away(whole, case)
+    yield from (f"- {escape_text(line)}" for line in taken)
+    if not taken:
+        yield "Nothing: the cell stands here in full." if not complete else "Nothing can go: all of it is needed."
+        return
+    yield ""
+    held = "verdict, cause and phase stayed the same"
+    ended = (
+        "no single further part can go (namespaces aside)"
+        if complete
+        else "the search was ended there, so that more may be able to go"
+    )
+    yield f"Each was taken away and the runtime really called again ({counted(runs, 'run')}): {held}; {ended}."
+
+
+def _block(text: str, language: str = "") -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def digests(origin: Origin, folder: Path) -> str:
+    """What the case was made from, and the files of the folder as ``sha256sum -c`` reads them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}" for path in files)
+    config = origin.record.provenance.config
+    head = (
+        f"# runtime {origin.runtime.name}: sha256 {origin.runtime.sha256}",
+        f"# image {_image(origin.record.axes['image'])}: {origin.image.digest}",
+        f"# probe: sha256 {origin.probe.sha256}",
+        f"# config.json of the whole cell: sha256 {config}",
+        "# files of this folder (sha256sum --check digests.txt):",
+    )
+    return "\n".join([*head, *sums]) + "\n"

@@ -1,0 +1,85 @@
+"""The folder's run.sh: the shipped text with what is special to a case filled in. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from lab.oci.capabilities import full_name
+from lab.process import BASE_PATH
+from lab.repro.case import Call, Case
+from lab.repro.tree import FIXTURES
+
+
+@cache
+def _text() -> str:
+    return (resources.files("lab.repro") / "run.sh").read_text(encoding="utf-8")
+
+
+def script(case: Case) -> str:
+    """run.sh of a case."""
+    call = case.call
+    uid, gid = call.owner
+    filled = {
+        "@ACTION@": str(call.action),
+        "@SECONDS@": str(call.seconds),
+        "@UMASK@": f"{call.umask:04o}",
+        "@OWNER@": f"{uid}:{gid}",
+        "@AS@": _words(_as_caller(call)),
+        "@ENV@": _words(("env", "-i", f"PATH={BASE_PATH}", "HOME=/root", "LC_ALL=C.UTF-8"))
+        + 'XDG_RUNTIME_DIR="$work/state" timeout -k 5 "$seconds" ',
+        "@FLAGS@": _words(call.flags),
+        "@VERB_FLAGS@": _words(call.verb_flags),
+        "@EXEC@": _exec(case),
+        "@HOST_MOUNTS@": "; ".join(_host_mounts(case)) or ":",
+        "@LOOK@": "; ".join(_looks(case)) or ":",
+    }
+    text = _text()
+    for name, value in filled.items():
+        text = text.replace(name, value)
+    return text
+
+
+def _words(words: Iterable[str]) -> str:
+    return "".join(f"{shlex.quote(word)} " for word in words)
+
+
+def _as_caller(call: Call) -> tuple[str, ...]:
+    """setpriv(1) with what the caller is not; its group is among its groups, as at a login."""
+    uid, gid = call.owner
+    words: list[str] = []
+    if uid:
+        words += [f"--reuid={uid}", f"--regid={gid}", f"--groups={gid}"]
+    if call.dropped:
+        names = ",".join(f"-{full_name(name)[4:].lower()}" for name in call.dropped)
+        words += [f"--bounding-set={names}", f"--inh-caps={names}"]
+    return ("setpriv", *words) if words else ()
+
+
+def _exec(case: Case) -> str:
+    if case.process is not None:
+        return '--process "$work/process.json" "$id"'
+    return f'{_words(case.call.exec_flags)}"$id" {_words(case.call.exec_words)}'.rstrip()
+
+
+def _host_mounts(case: Case) -> Iterable[str]:
+    for name, options in case.host_mounts.items():
+        place = f'"$work"/{shlex.quote(f"{FIXTURES}/{name}/data")}'
+        yield f"mount --bind {place} {place}; mount -o remount,bind,{','.join(options)} {place}"
+
+
+def _looks(case: Case) -> Iterable[str]:
+    """One line for each place, as ``place|type|mode|uid|gid|size``; ``place|`` where nothing stands."""
+    for place in case.host:
+        path, named = shlex.quote(host_path(place)), shlex.quote(place)
+        yield f"stat -c {shlex.quote(f'{place}|%F|%a|%u|%g|%s')} {path} 2>/dev/null || echo {named}'|'"
+
+
+def host_path(place: str) -> str:
+    """Where ``fixture:NAME/path`` or ``rootfs:/path`` stands below the case's directory."""
+    kind, _, rest = place.partition(":")
+    name, _, inner = rest.partition("/")
+    top = "rootfs" if kind == "rootfs" else f"{FIXTURES}/{name}/data"
+    return f"{top}/{inner}".rstrip("/")

@@ -126,7 +126,7 @@ def _prediction(run: Run, record: Record) -> Iterator[str]:
             [escape_text(one.call), escape_text(one.who), _lines(escape_text(one.outcome))]
             for one in predicted.reasoning
         ]
-        text = tabulate(rows, headers=("call", "by", "ends"), tablefmt="simple", disable_numparse=True)
+        text = tabulate(rows, headers=("call", "process", "ends"), tablefmt="simple", disable_numparse=True)
         yield _section("how the prediction comes about", text.split("\n"))
 
 

@@ -16,14 +16,15 @@ SCRIPTS = ("text.js", "data.js", "query.js", "state.js", "matrix.js", "cell.js",
 """The page's script, in the order in which its files build on each other."""
 
 
-def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
-    """The whole page."""
+def render(run: Run, style: Style, *, up: str = "") -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
+    """The whole page. ``up`` is the address of the page above it, where it is one of a site."""
     report = build(run)
     shown = tables(report)
     matrix, records = matrix_block(report, shown)
     return render_page(
         "run.html.j2",
         scripts=SCRIPTS,
+        up=up,
         report=report,
         tables=shown,
         broken=view.broken(report),

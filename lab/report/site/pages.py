@@ -70,7 +70,7 @@ def _diff_files(found: Comparison | None) -> Files:
 
 def run_files(run: Run) -> Files:
     """A run in every format."""
-    yield "index.html", page.render(run, STYLE).encode()
+    yield "index.html", page.render(run, STYLE, up="../../index.html").encode()
     for name, file in FILES.items():
         yield file, RENDERERS[name](run, STYLE).encode() if name in RENDERERS else PICTURES[name](run)
 

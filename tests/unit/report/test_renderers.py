@@ -17,6 +17,7 @@ from lab.model.verdict import Passed
 from lab.report import terminal
 from lab.report.formats import PICTURES, RENDERERS, SUFFIXES
 from lab.report.style import Style
+from lab.report.summary import build
 from lab.store.runs import create, read
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -85,6 +86,14 @@ def test_very_many_values_in_one_row_are_counted() -> None:
     ]
     text = terminal.render(report_runs.run(records), Style(width=100))
     assert "… (99 of 100)" in text.replace("\n", " ")
+
+
+def test_what_formats_share_is_made_once_for_each_run() -> None:
+    run = report_runs.plain()
+    first = build(run)
+    assert build(run) is first
+    assert build(replace(run)) is not first
+    assert build(report_runs.void()).run.void
 
 
 def test_every_format_has_a_suffix() -> None:

@@ -274,6 +274,13 @@ def test_any_id_becomes_a_harmless_file_name_of_its_own(text: str) -> None:
     assert file_name(text) != file_name(f"{text}/")
 
 
+def test_the_page_of_a_run_leads_back() -> None:
+    files = made(*RUNS)
+    assert [link for link in Page(files["runs/run-1/index.html"].decode()).links if link.startswith("..")] == [
+        "../../index.html"
+    ]
+
+
 def test_data_for_machines() -> None:
     files = made(*RUNS)
     data: dict[str, Any] = json.loads(files["site.json"])

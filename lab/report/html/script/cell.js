@@ -232,7 +232,7 @@ function stepTable(steps) {
 
 function gridOf(head, rows) {
   if (!rows.length) return null;
-  return element("div", { class: "scroll", tabindex: "0" }, element("table", {},
+  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") }, element("table", {},
     element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, name)))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((text) => element("td", {}, text)))))));
 }

@@ -137,7 +137,7 @@ class Table {
     const made = element("td", { tabindex: "-1", "aria-colindex": column + 2 });
     if (!shown.length) {
       made.append("·");
-      made.setAttribute("aria-label", "no such cell, or not run");
+      made.setAttribute("aria-label", "·, no such cell, or not run");
       return made;
     }
     const outcomes = new Set(shown.map((cell) => MATRIX.cells[cell]));
@@ -146,11 +146,11 @@ class Table {
     if (outcomes.size > 1) {
       made.className = "mixed";
       made.textContent = "◐";
-      made.setAttribute("aria-label", `${outcomes.size} different outcomes in ${counted(shown.length, "cell")}`);
+      made.setAttribute("aria-label", `◐, ${outcomes.size} different outcomes in ${counted(shown.length, "cell")}`);
     } else {
       made.className = first.kind;
       made.textContent = this.view === "version" ? shortSign(first) : longSign(first);
-      made.setAttribute("aria-label", outcomeWords(first));
+      made.setAttribute("aria-label", `${made.textContent}, ${outcomeWords(first)}`);
       if (first.cause) this.causes.add(first.cause);
     }
     if (!hits.length) made.classList.add("off");

@@ -31,6 +31,10 @@ LABEL = "permlab.run"
 """What everything bears that the lab makes on a daemon; its value is the run's id."""
 
 
+class ImageRefused(Exception):
+    """The daemon does not take an image; the text is its own."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Layers:
     """The layers of one run's cells, whatever daemon they go to."""
@@ -104,8 +108,11 @@ class DaemonImages:
     _known: set[str] = field(default_factory=set)
 
     def id_of(self, image: Image, settings: Settings) -> str:
-        """The id of the image that a cell runs on, loaded when the daemon does not have it yet."""
-        config = _config(image.config, settings)
+        """The id of the image that a cell runs on, loaded when the daemon does not have it yet.
+
+        Raises :class:`ImageRefused`, for example for an owner that the daemon's user namespace does not map.
+        """
+        config = config_of(image.config, settings)
         return self._ids.get(
             (image.digest, config, settings.rootfs), lambda: self._make(image, config, settings.rootfs)
         )
@@ -121,8 +128,10 @@ class DaemonImages:
         with tempfile.TemporaryFile(dir=self.layers.workspace.root) as file:
             write_docker_archive(made, file, frozenset(self._known))
             file.seek(0)
-            for _ in self.daemon.client.load_image(file, quiet=True):
-                pass
+            answers = tuple(self.daemon.client.load_image(file, quiet=True))
+        refusals = [str(answer["error"]) for answer in answers if "error" in answer]
+        if refusals:
+            raise ImageRefused(refusals[0])
         self._known.update(layer.diff_id for layer in layers)
         return made.id
 
@@ -132,7 +141,7 @@ class DaemonImages:
             self.daemon.client.remove_image(image, force=True, noprune=False)
 
 
-def _config(config: ImageConfig, settings: Settings) -> ImageConfig:
+def config_of(config: ImageConfig, settings: Settings) -> ImageConfig:
     """The image's config as if it had been built with the cell's ``User`` and ``WorkingDir``."""
     return replace(
         config,

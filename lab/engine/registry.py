@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lab.engine.base import Engine, EngineContext
 from lab.engine.docker import DockerEngine
 from lab.engine.oci import OciEngine
+from lab.engine.podman import PodmanEngine
 from lab.errors import InputError
 from lab.model.engine import EngineFamily, EngineName
 from lab.scenario.versions import parse_engine
@@ -25,6 +26,7 @@ def _oci(_name: EngineName, context: EngineContext) -> Engine:
 FAMILIES: Mapping[EngineFamily, Maker] = {
     EngineFamily.OCI: _oci,
     EngineFamily.DOCKER: lambda name, context: DockerEngine(engine=name, context=context),
+    EngineFamily.PODMAN: lambda name, context: PodmanEngine(engine=name, context=context),
 }
 
 

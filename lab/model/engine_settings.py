@@ -39,3 +39,25 @@ class DockerWords:
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodmanWords:
+    """Words of `podman create`, as on its command line.
+
+    ``userns`` is ``keep-id``, ``auto``, ``nomap`` or ``host`` (with their options). ``volumes`` are
+    ``${fixture:NAME}:destination[:options]``, whose options include podman's own ``U`` (chown the source) and ``idmap``.
+    ``tmpfs`` maps a destination to its options. A map of ids is ``linux.uid_mappings``, a rootless podman
+    ``caller.rootless``.
+    """
+
+    init: bool = False
+    privileged: bool = False
+    userns: str | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    group_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()

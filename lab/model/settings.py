@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from lab.model.engine_settings import DockerWords
+from lab.model.engine_settings import DockerWords, PodmanWords
 
 
 class EditKind(StrEnum):
@@ -268,3 +268,4 @@ class Settings:
     checks: tuple[Check, ...] = ()
     deadline: float = 30.0
     docker: DockerWords = field(default_factory=DockerWords)
+    podman: PodmanWords = field(default_factory=PodmanWords)

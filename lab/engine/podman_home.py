@@ -1,0 +1,219 @@
+"""Where one caller's podman lives: its storage, its state and its configuration, all inside the workspace.
+
+Nothing of the host's own podman is read or written: the environment names the configuration files, which name storage
+and state, and ``HOME`` is the lab's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab import process
+from lab.engine import families
+from lab.engine.docker_images import LABEL, Layers
+from lab.engine.once import Once
+from lab.engine.workspace import Workspace
+from lab.errors import EngineError, HostError
+from lab.model.engine import EngineBuild
+from lab.model.image import Image, ImageConfig
+from lab.model.runtime import Family, Runtime
+from lab.model.settings import Edit
+from lab.provision.layers import layered, write_docker_archive
+from lab.scenario.versions import matches
+
+LOAD_DEADLINE = 120.0
+RUN_ROOT_LENGTH = 50
+"""Characters of a run root's path (containers/podman, ``libpod/runtime.go``: sockets below it have a limit)."""
+
+_OLD_SECCOMP = "runc>=1.0.0rc92,<=1.0.0rc94"
+"""Versions that know neither ``defaultErrnoRet`` nor that two rules may name one system call."""
+
+
+@dataclass(kw_only=True)
+class PodmanHome:
+    """The podman of one caller. ``caller`` is (uid, gid); root's is rootful, every other one rootless."""
+
+    build: EngineBuild
+    workspace: Workspace
+    layers: Layers
+    caller: tuple[int, int]
+    place: Path
+    _images: Once[str] = field(default_factory=Once)
+
+    @property
+    def rootless(self) -> bool:
+        """Whether this podman is an ordinary user's."""
+        return self.caller[0] != 0
+
+    @property
+    def cgroup(self) -> str | None:
+        """The parent of its containers' cgroups; an ordinary user has none."""
+        return None if self.rootless else f"{self.workspace.cgroup}/{self.place.parent.name}"
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The run's own environment, with podman's configuration and helpers before the host's."""
+        own = self.workspace.environment
+        return {
+            **own,
+            "PATH": f"{self.build.path}:{self.workspace.tools}:{own['PATH']}",
+            "HOME": str(self.place / "home"),
+            "CONTAINERS_CONF": str(self.place / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self.place / "storage.conf"),
+            "CONTAINERS_REGISTRIES_CONF": str(self.place / "registries.conf"),
+            "TMPDIR": str(self.place / "tmp"),
+            "XDG_RUNTIME_DIR": str(self.place / "xdg"),
+        }
+
+    def set_up(self) -> None:
+        """Make its directories and configuration, owned by the caller."""
+        containers = self.place / "home" / ".config" / "containers"
+        for made in (containers, *(self.place / name for name in ("storage", "tmp", "xdg", "profiles"))):
+            made.mkdir(parents=True)
+        os.chown(self._run_root, *self.caller)
+        (self.place / "xdg").chmod(0o700)
+        accept = {"default": [{"type": "insecureAcceptAnything"}]}  # nothing is pulled: the lab loads its own archives
+        (containers / "policy.json").write_text(json.dumps(accept))
+        (self.place / "containers.conf").write_text(self._containers_conf())
+        places = f'graphroot = "{self.place}/storage"\nrunroot = "{self._run_root}"\n'
+        (self.place / "storage.conf").write_text(f'[storage]\ndriver = "overlay"\n{places}')
+        (self.place / "registries.conf").write_text("")
+        profile = json.loads(self._profile.read_text())
+        (self.place / "profiles" / "old.json").write_text(json.dumps(without_errno_rules(profile)))
+        for directory, _, names in os.walk(self.place):
+            for path in (directory, *(os.path.join(directory, name) for name in names)):
+                os.chown(path, *self.caller)
+
+    @cached_property
+    def _run_root(self) -> Path:
+        """A new directory with a short path."""
+        for number in itertools.count():
+            path = self.workspace.root / f"r{number}"
+            if len(str(path)) > RUN_ROOT_LENGTH:
+                raise HostError(
+                    f"podman's run root may have {RUN_ROOT_LENGTH} characters, and {path} has more",
+                    resolution="set TMPDIR to a directory with a short name",
+                )
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+        raise AssertionError  # itertools.count does not end
+
+    @property
+    def _profile(self) -> Path:
+        return self.build.tree / "usr" / "share" / "containers" / "seccomp.json"
+
+    def _containers_conf(self) -> str:
+        """Limits as they are, because a host whose root lacks CAP_SYS_RESOURCE cannot raise them again.
+
+        No ``static_dir``: conmon's `podman container cleanup` takes the one below ``--root``, and when it does not find
+        the container there, nobody learns that it ended (the caller waits 20 s).
+        """
+        limits = ",".join(f'"{name}={soft}:{hard}"' for name, (soft, hard) in _limits().items())
+        return f"""\
+[containers]
+default_ulimits = [{limits}]
+seccomp_profile = "{self._profile}"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+conmon_path = ["{self.build.program("conmon")}"]
+helper_binaries_dir = ["{self.build.path}"]
+init_path = "{self.build.program("catatonit")}"
+tmp_dir = "{self.place}/xdg/libpod"
+"""
+
+    def argv(self, runtime: Runtime, *words: str) -> tuple[str, ...]:
+        """A call of this podman; it wants a runtime even where it starts nothing."""
+        flags = (f"--runtime-flag={flag.lstrip('-')}" for flag in families.global_flags(runtime.name))
+        return (*self._alone, str(self.build.program("podman")), f"--runtime={runtime.path}", *flags, *words)
+
+    @cached_property
+    def _alone(self) -> tuple[str, ...]:
+        """Who waits for conmon and for what it leaves, in the place of the lab, which is a subreaper.
+
+        podman waits up to 20 s for the process id of a conmon that has ended to be gone.
+        """
+        return (str(self.build.program("tini-static")), "-s", "--")
+
+    def call(
+        self,
+        argv: tuple[str, ...],
+        *,
+        deadline: float,
+        on_deadline: Callable[[], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> process.Completed:
+        """Make a call as the caller."""
+        return process.run(
+            argv,
+            deadline=deadline,
+            env=self.environment,
+            cwd=self.place,
+            identity=self._identity,
+            on_deadline=on_deadline,
+            meanwhile=meanwhile,
+        )
+
+    def begin(self, argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
+        """Start a call that goes on while others are made; what it writes goes to ``log``."""
+        return process.spawn(argv, env=self.environment, log=log, identity=self._identity)
+
+    @property
+    def _identity(self) -> process.Identity | None:
+        uid, gid = self.caller
+        return process.Identity(uid=uid, gid=gid, groups=(gid,)) if self.rootless else None
+
+    def image(self, image: Image, config: ImageConfig, edits: tuple[Edit, ...], runtime: Runtime) -> str:
+        """The id of an image in this storage, loaded when it is not there yet; raises :class:`EngineError`."""
+        return self._images.get((image.digest, config, edits), lambda: self._load(image, config, edits, runtime))
+
+    def _load(self, image: Image, config: ImageConfig, edits: tuple[Edit, ...], runtime: Runtime) -> str:
+        made = layered(self.layers.of(image, edits), config, {LABEL: self.workspace.run_id})
+        archive = self.place / "tmp" / f"{made.id.removeprefix('sha256:')}.tar"
+        with archive.open("wb") as out:
+            write_docker_archive(made, out)
+        done = self.call(self.argv(runtime, "load", f"--input={archive}"), deadline=LOAD_DEADLINE)
+        archive.unlink()
+        if not done.ok:
+            raise EngineError("podman cannot load the lab's image", details=done.tail())
+        return made.id.removeprefix("sha256:")
+
+    def end(self) -> None:
+        """End the pause process, which holds a rootless podman's user namespace between calls."""
+        for path in self.place.glob("**/pause.pid"):
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(path.read_text()), signal.SIGKILL)
+
+    def seccomp(self, runtime: Runtime) -> Path | None:
+        """The profile that a runtime needs in the place of podman's own, or ``None``."""
+        old = runtime.name.family is Family.RUNC and matches(_OLD_SECCOMP, str(runtime.name))
+        return self.place / "profiles" / "old.json" if old else None
+
+
+def _limits() -> dict[str, tuple[int, int]]:
+    """The (soft, hard) limits of containers, of those that podman sets by default.
+
+    The lab's own, but no more processes than the kernel has numbers for: podman lowers its own limit to that.
+    """
+    numbers = int(Path("/proc/sys/kernel/pid_max").read_text())
+    processes = min(limit if limit >= 0 else numbers for limit in (*resource.getrlimit(resource.RLIMIT_NPROC), numbers))
+    return {"nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "nproc": (processes, processes)}
+
+
+def without_errno_rules(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """A seccomp profile as Docker's was before ``defaultErrnoRet``: what is not allowed ends with EPERM."""
+    kept = {key: value for key, value in profile.items() if key not in {"defaultErrnoRet", "defaultErrno"}}
+    rules = [rule for rule in profile.get("syscalls", []) if rule.get("action") != "SCMP_ACT_ERRNO"]
+    return kept | {"syscalls": rules}

@@ -1,4 +1,4 @@
-"""How long a report of 10,000 records takes, in each format and in all of them together.
+"""How long a report of 10,000 records takes, in each format and in all of them together, and a diff of two such runs.
 
 The records are made up, of the size that real ones have (calls, the probe's facts, error texts); no container runs.
 Processor time counts, because one thread does the work. The PNG is told by itself: it is drawn, not written.
@@ -15,15 +15,18 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice, product
 
 from tabulate import tabulate
 
+from lab.compare import Side, compare
 from lab.model.observation import Call, Observation, Reached
 from lab.model.record import HostFacts, Provenance, Record, Run, RunHeader
 from lab.model.scenario import Expectation
 from lab.model.verdict import Denied, Passed, Phase, Verdict
+from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.formats import PICTURES, RENDERERS
 from lab.report.style import Style
 from lab.scenario.expand import make_cell
@@ -117,6 +120,17 @@ def made_up(cells: int) -> Run:
     )
 
 
+def changed(run: Run) -> Run:
+    """The same cells, every third of them refused."""
+    records = (replace(one, verdict=_verdict(refused=place % 3 == 0)) for place, one in enumerate(run.records))
+    return replace(run, records=tuple(records))
+
+
+def diff(left: Run, right: Run, form: str, style: Style) -> str:
+    """Two runs compared, and shown."""
+    return DIFF_RENDERERS[form](compare(Side(run=left), Side(run=right)), style)
+
+
 def seconds(work: Callable[[], str | bytes], rounds: int) -> tuple[float, int]:
     """The median of several turns, and the size of what came out."""
     taken, size = [], 0
@@ -143,6 +157,9 @@ def main() -> None:
     for name, draw in PICTURES.items():
         taken, size = seconds(partial(draw, run), given.rounds)
         rows.append((name, taken, size / 1e6))
+    for name in DIFF_RENDERERS:
+        taken, size = seconds(partial(diff, run, changed(run), name, style), given.rounds)
+        rows.append((f"diff of two, {name}", taken, size / 1e6))
     print(tabulate(rows, headers=("format", f"seconds for {given.cells:,} records", "MB"), floatfmt=".3f"))  # noqa: T201  # the result
 
 

@@ -1,10 +1,12 @@
 """How long a report of 10,000 records takes, in each format and in all of them together, and a diff of two such runs.
 
 The records are made up, of the size that real ones have (calls, the probe's facts, error texts); no container runs.
-Processor time counts, because one thread does the work. The PNG is told by itself: it is drawn, not written.
+Processor time counts, because one thread does the work. What formats share is made by the first one, as `permlab
+publish` does. The PNG is told by itself: it is drawn, not written.
 
     python benchmarks/reports.py
     python benchmarks/reports.py --cells 1000 --rounds 5
+    python benchmarks/reports.py --run RUNS/20261122-….jsonl    with the texts, facts and predictions of a real run
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice, product
+from itertools import count, islice, product
+from pathlib import Path
 
 from tabulate import tabulate
 
@@ -30,6 +33,7 @@ from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.formats import PICTURES, RENDERERS
 from lab.report.style import Style
 from lab.scenario.expand import make_cell
+from lab.store.runs import read
 
 VERSIONS = tuple(f"1.{minor}.{patch}" for minor in range(4) for patch in range(10))
 CAPS, CWDS = ("docker", "cri", "none", "all"), ("image", "/", "/missing", "/w", "/w/below")
@@ -131,15 +135,42 @@ def diff(left: Run, right: Run, form: str, style: Style) -> str:
     return DIFF_RENDERERS[form](compare(Side(run=left), Side(run=right)), style)
 
 
-def seconds(work: Callable[[], str | bytes], rounds: int) -> tuple[float, int]:
-    """The median of several turns, and the size of what came out."""
-    taken, size = [], 0
+def repeated(run: Run, cells: int) -> Run:
+    """The cells of a stored run again and again, each time with another value of an axis of their own."""
+    measured = [record for record in run.records if not record.control]
+    again = (
+        replace(one, cell=f"{one.cell}/{turn}", axes={**one.axes, "turn": str(turn)})
+        for turn in count()
+        for one in measured
+    )
+    return replace(run, records=tuple(islice(again, cells)))
+
+
+def works(run: Run, style: Style) -> dict[str, Callable[[], str | bytes]]:
+    """Each format's work, in the order in which they are written; the first one also makes what they share."""
+    other = changed(run)
+    return {
+        **{name: partial(render, run, style) for name, render in RENDERERS.items()},
+        **{name: partial(draw, run) for name, draw in PICTURES.items()},
+        **{f"diff of two, {name}": partial(diff, run, other, name, style) for name in DIFF_RENDERERS},
+    }
+
+
+def measure(run: Run, rounds: int) -> Iterator[tuple[str, float, float]]:
+    """For each format the median of its seconds over the turns, and the MB of what came out."""
+    taken: dict[str, list[float]] = {}
+    sizes: dict[str, float] = {}
     for _ in range(rounds):
-        gc.collect()
-        started = time.process_time()
-        size = len(work())
-        taken.append(time.process_time() - started)
-    return statistics.median(taken), size
+        for name, work in works(replace(run), Style(width=120)).items():  # a run that nothing is kept of yet
+            gc.collect()
+            started = time.process_time()
+            sizes[name] = len(work()) / 1e6
+            taken.setdefault(name, []).append(time.process_time() - started)
+    texts = [taken[name] for name in RENDERERS]
+    taken["all of the texts"] = [sum(turn) for turn in zip(*texts, strict=True)]
+    sizes["all of the texts"] = sum(sizes[name] for name in RENDERERS)
+    for name in (*RENDERERS, "all of the texts", *PICTURES, *(f"diff of two, {name}" for name in DIFF_RENDERERS)):
+        yield name, statistics.median(taken[name]), sizes[name]
 
 
 def main() -> None:
@@ -147,20 +178,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3, help="turns; the median counts")
+    parser.add_argument("--run", type=Path, metavar="FILE", help="a stored run whose cells are taken again and again")
     given = parser.parse_args()
-    run, style = made_up(given.cells), Style(width=120)
-    rows: list[tuple[str, float, float]] = []
-    for name, render in RENDERERS.items():
-        taken, size = seconds(partial(render, run, style), given.rounds)
-        rows.append((name, taken, size / 1e6))
-    rows.append(("all of these", sum(taken for _, taken, _ in rows), sum(size for *_, size in rows)))
-    for name, draw in PICTURES.items():
-        taken, size = seconds(partial(draw, run), given.rounds)
-        rows.append((name, taken, size / 1e6))
-    for name in DIFF_RENDERERS:
-        taken, size = seconds(partial(diff, run, changed(run), name, style), given.rounds)
-        rows.append((f"diff of two, {name}", taken, size / 1e6))
-    print(tabulate(rows, headers=("format", f"seconds for {given.cells:,} records", "MB"), floatfmt=".3f"))  # noqa: T201  # the result
+    run = repeated(read(given.run), given.cells) if given.run else made_up(given.cells)
+    head = ("format", f"seconds for {len(run.records):,} records", "MB")
+    print(tabulate(list(measure(run, given.rounds)), headers=head, floatfmt=".3f"))  # noqa: T201  # the result
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
+from lab.classify.again import judged_again
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 
@@ -143,7 +144,12 @@ class Comparison:
 
 
 def compare(left: Side, right: Side, axis: str | None = None) -> Comparison:
-    """Compare two sides; with ``axis``, each has a value of it. Linear in the number of records."""
+    """Compare two sides; with ``axis``, each has a value of it. Linear in the number of records.
+
+    Runs of different versions of the lab are both judged again: a change of its rules is none of the containers.
+    """
+    if left.run.header.lab_version != right.run.header.lab_version:
+        left, right = _judged(left), _judged(right)
     before, misfits = _cells(left, right, axis, "left")
     after, others = _cells(right, left, axis, "right")
     misfits += others
@@ -178,6 +184,10 @@ def compare(left: Side, right: Side, axis: str | None = None) -> Comparison:
         swaps=_swaps(every),
         twins=sum(_twins(pair, axis) for pair in every) if axis in PARTS else 0,
     )
+
+
+def _judged(side: Side) -> Side:
+    return replace(side, run=replace(side.run, records=tuple(judged_again(record) for record in side.run.records)))
 
 
 def cells(run: Run) -> tuple[Record, ...]:

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
-from lab.cli.judge import judge_again
 from lab.compare import Answer, Comparison, Side, cells, compare
 from lab.errors import InputError
 from lab.model.record import Run
@@ -66,9 +65,6 @@ def run(left: str, right: str | None, *, axis: str | None, form: str) -> int:
         )
     before = read(find(runs_directory(), left))
     after = before if right is None else read(find(runs_directory(), right))
-    if before.header.lab_version != after.header.lab_version:
-        # a change of the rules is none of the containers
-        before, after = judge_again(before), judge_again(after)
     if axis is None:
         return show(compare(Side(run=before), Side(run=after)), form)
     name, one, other = split_axis(axis, before, after)

@@ -1,10 +1,11 @@
-"""The JSON diff as types; ``docs/compare.md`` explains them.
+"""The JSON diff as types: ``diff.schema.json`` is generated from them, and ``docs/compare.md`` explains them.
 
 Keys are only ever added within one ``FORMAT``; a key that changes its meaning or goes away raises it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -139,3 +140,8 @@ def diff_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the JSON diff, open to keys that a later version adds."""
     schema = TypeAdapter(DiffDocument).json_schema(mode="serialization")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "permlab diff"}
+
+
+def diff_schema_text() -> str:
+    """The schema as ``lab/report/diff.schema.json`` holds it."""
+    return json.dumps(diff_schema(), indent=2) + "\n"

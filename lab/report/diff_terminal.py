@@ -106,7 +106,7 @@ def _aligned(grid: _Grid, colours: _Grid, width: int, painter: Painter) -> Itera
         cells = [textwrap.wrap(text, wide) or [""] for text, wide in zip(row, widths, strict=True)]
         for parts in zip_longest(*cells, fillvalue=""):
             padded = (
-                painter.paint(part, paint) + " " * (wide - len(part))
+                painter.paint(part, paint if part else "") + " " * (wide - len(part))
                 for part, wide, paint in zip(parts, widths, paints, strict=True)
             )
             yield f"    {_GAP.join(padded)}".rstrip()

@@ -22,12 +22,13 @@ from lab.compare import Comparison, Side, compare
 from lab.model.record import Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Skipped, Verdict
 from lab.report import diff_markdown, diff_terminal
-from lab.report.diff_document import diff_schema
+from lab.report.diff_document import diff_schema, diff_schema_text
 from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.formats import SUFFIXES
 from lab.report.style import Style
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests" / "golden"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 COMMENT = 65_536
 """Characters that GitHub takes as one comment."""
@@ -110,6 +111,13 @@ def test_golden(format_name: str, name: str) -> None:
     if os.environ.get("PERMLAB_UPDATE_GOLDEN"):
         path.write_text(text)
     assert text == path.read_text()
+
+
+def test_the_schema_is_current() -> None:
+    path = ROOT / "lab" / "report" / "diff.schema.json"
+    if os.environ.get("PERMLAB_UPDATE_GOLDEN"):
+        path.write_text(diff_schema_text())
+    assert diff_schema_text() == path.read_text()
 
 
 @quick

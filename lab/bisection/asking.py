@@ -48,6 +48,11 @@ class Asked:
         return self.answers[0] if len(self.answers) == 1 else None
 
     @property
+    def record(self) -> Record | None:
+        """The latest record that has an answer."""
+        return next((one for one in reversed(self.records) if answer(one.verdict) is not None), None)
+
+    @property
     def why_unknown(self) -> str:
         """Why there is no answer; empty where there is one."""
         if self.answer is not None:

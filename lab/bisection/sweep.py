@@ -60,7 +60,7 @@ def sweep(lab: Lab, lines: Sequence[Line], *, times: int = 1) -> tuple[Swept, ..
 
 def swept(line: Line, asked: Sequence[Asked]) -> Swept:
     """What the answers of a line say. Pure."""
-    spans = flips([(one.value, one.records[-1].verdict if one.answer is not None else None) for one in asked])
+    spans = flips([(one.value, one.record.verdict if one.record and one.stable else None) for one in asked])
     turns = tuple(turn(line, left, right) for left, right in pairwise(spans) if not right.first)
     return Swept(line=line, asked=tuple(asked), spans=spans, turns=turns)
 

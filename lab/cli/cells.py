@@ -17,6 +17,7 @@ from lab.model.record import Record
 from lab.model.scenario import Scenario
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
+from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.runner import Task
 from lab.scenario.expand import expand, select
@@ -100,7 +101,7 @@ class Bench:
 
     def note(self, line: str) -> None:
         """A line for the user, on stderr."""
-        self.progress.note(line)
+        self.progress.note(escape_text(line))
 
     @property
     def broken(self) -> tuple[Record, ...]:

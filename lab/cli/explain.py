@@ -10,11 +10,14 @@ import click
 
 from lab.bisection.bisect import Ending
 from lab.cli.cells import measuring, named_cell
+from lab.explain.config import config_of
 from lab.explain.cures import Cure, cures
 from lab.explain.situation import situation
 from lab.explain.variant import variant
 from lab.explain.why import Tried, explain, near_runtimes, try_cures
 from lab.explain.words import Explanation, explanation_data, explanation_markdown, explanation_text
+from lab.provision.cache import default_cache
+from lab.provision.images import pull_image
 from lab.report.causes import notes
 from lab.runner import Task
 from lab.scenario.resolve import resolve
@@ -66,9 +69,12 @@ def run(cell: str, *, scenario: str | None, repeat: int, jobs: int | None, form:
         why = explain(bench, task, times=repeat, tell=bench.note)
         path = bench.session.writer.path
     found = Explanation(cell=task.cell.id, scenario=task.scenario.id, why=why)
-    if why.ending is Ending.FOUND and why.answer is not None:
+    record = why.asked.record
+    if why.ending is Ending.FOUND and why.answer is not None and record is not None:
         settings = resolve(task.scenario, task.cell).settings
-        offered = cures(situation(store.read(path), why.asked.records[-1], settings))
+        stored = store.read(path)
+        config = config_of(stored, record, settings, pull_image(default_cache(), task.cell.value("image")))
+        offered = cures(situation(stored, record, settings, config))
         checked = any(check.cause == why.answer.cause for check in settings.checks)
         tried, run_id = _tried(task, offered, checked=checked, jobs=jobs)
         found = Explanation(

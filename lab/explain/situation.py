@@ -6,7 +6,6 @@ it is then really run.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -79,13 +78,12 @@ class Situation:
     unknown: str = ""
 
 
-def situation(run: Run, record: Record, settings: Settings) -> Situation:
-    """The situation of a denied or failed record of a run."""
+def situation(run: Run, record: Record, settings: Settings, config: dict[str, Any]) -> Situation:
+    """The situation of a denied or failed record of a run; ``config`` is its config.json (see ``config_of``)."""
     verdict = record.verdict
     cause, phase, evidence = (
         (verdict.cause, str(verdict.phase), verdict.evidence) if isinstance(verdict, Denied | Failed) else ("", "", "")
     )
-    config = json.loads(run.configs.get(record.provenance.config) or "{}")
     process = config.get("process", {})
     user = process.get("user", {})
     uid, gid, cwd = user.get("uid", 0), user.get("gid", 0), process.get("cwd", "/")

@@ -104,12 +104,12 @@ def near_runtimes(name: str) -> tuple[str, ...]:
 
 
 def try_cures(lab: Lab, made: Variant, cures: Sequence[Cure], runtimes: Sequence[str]) -> tuple[Tried, ...]:
-    """Run the cell with every cure, and with every other runtime."""
+    """Run the cell as it is, with every cure, and with every other runtime."""
     tasks: list[Task | str] = [cure.unknown or made.task(cure.name) for cure in cures]
     tasks += [made.task(runtime=name) for name in runtimes]
     named = [(cure.name, cure.words, cure.how) for cure in cures]
     named += [("runtime", f"runtime {name.replace('@', ' ', 1)}", "") for name in runtimes]
-    asked = ask(lab, tasks, [name for name, _, _ in named])
+    _, *asked = ask(lab, [made.task(), *tasks], ["", *(name for name, _, _ in named)])
     return tuple(
         Tried(name=name, words=words, how=how, asked=one) for (name, words, how), one in zip(named, asked, strict=True)
     )

@@ -49,7 +49,7 @@ def explanation_markdown(found: Explanation) -> str:
 def explanation_data(found: Explanation) -> dict[str, Any]:
     """The explanation as plain data."""
     why, notes = found.why, found.notes
-    verdict = why.asked.records[-1].verdict if why.asked.records else None
+    verdict = why.asked.record.verdict if why.asked.record else None
     refused = verdict if isinstance(verdict, Denied | Failed) else None
     return {
         "format": FORMAT,
@@ -126,7 +126,7 @@ def _head(found: Explanation) -> Iterator[str]:
     why = found.why
     match why.ending:
         case Ending.FOUND if why.answer is not None:
-            verdict = why.asked.records[-1].verdict
+            verdict = why.asked.record.verdict if why.asked.record else None
             phase = f" (phase {verdict.phase})" if isinstance(verdict, Denied | Failed) else ""
             yield f"✗ {escape_text(answer_words(why.answer))}{phase}, in {counted(len(why.asked.records), 'run')}"
             if isinstance(verdict, Denied | Failed):

@@ -47,7 +47,7 @@ def test_the_wheel_holds_every_file_of_the_package(unpacked: Path) -> None:
             str(path.relative_to(top)) for path in top.rglob("*") if path.is_file() and "__pycache__" not in path.parts
         }
 
-    assert files(unpacked / "lab") - {f"scenario/shipped/{name}" for name in files(ROOT / "scenarios")} == files(
-        ROOT / "lab"
-    )
+    brought = {"report/causes.md", *(f"scenario/shipped/{name}" for name in files(ROOT / "scenarios"))}
+    assert files(unpacked / "lab") - brought == files(ROOT / "lab")
+    assert (unpacked / "lab" / "report" / "causes.md").read_bytes() == (ROOT / "docs" / "causes.md").read_bytes()
     assert files(unpacked / "lab" / "scenario" / "shipped") == files(ROOT / "scenarios")

@@ -102,6 +102,16 @@ def test_the_unknown_is_not_asked_again() -> None:
     assert asked.answer is None
 
 
+def test_a_fault_of_the_lab_among_the_repeats_takes_nothing_away() -> None:
+    lab = AnsweringLab(say=lambda _, times: ERRORED if times == 1 else DENIED)
+    (asked,) = ask(lab, [task()], ["x"], times=2)
+    assert [record.verdict for record in asked.records] == [DENIED, ERRORED]
+    assert asked.stable
+    assert asked.record is asked.records[0]
+    (found,) = sweep(lab, [runtimes()], times=2)
+    assert [span.answer.cause for span in found.spans] == ["cwd-not-searchable"]
+
+
 def test_bisect_finds_the_adjacent_pair_and_runs_each_cell_as_often_as_told() -> None:
     lab = of_version(CHDIR)
     found = between(lab, "1.0.0-rc92", "1.0.0-rc93", times=3)

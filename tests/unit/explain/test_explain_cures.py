@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from typing import Any
 
@@ -50,15 +49,14 @@ def seen(settings: dict[str, Any], verdict: Verdict = DENIED) -> Situation:
         axes={},
         verdict=verdict,
         observation=Observation(),
-        provenance=Provenance(config="cc", image="ii"),
+        provenance=Provenance(image="ii"),
     )
     run = Run(
         header=HEADER,
         records=(record,),
         images={"ii": {"tree": mtree.encode(TREE.items())}},
-        configs={"cc": json.dumps(config)},
     )
-    return situation(run, record, decoded)
+    return situation(run, record, decoded, config)
 
 
 def named(found: Situation) -> dict[str, Cure]:

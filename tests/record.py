@@ -13,6 +13,7 @@ import argparse
 import base64
 import datetime as dt
 import fnmatch
+import itertools
 import json
 import os
 import re
@@ -28,8 +29,8 @@ from typing import Any
 
 from lab.classify.judge import failing_call, judge
 from lab.codec import decode_settings, to_data
-from lab.engine.base import Job
-from lab.engine.oci import OciEngine
+from lab.engine.base import Engine, EngineContext, Job
+from lab.engine.registry import Engines
 from lab.engine.workspace import open_workspace
 from lab.model.observation import Call, Observation, Reached
 from lab.model.runtime import Runtime
@@ -62,7 +63,7 @@ _VOLATILE = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedCell:
     """One cell of cells.toml. ``other`` holds (pattern of runtimes, cause, phase); ``beside`` are the settings of a
-    container that runs while the cell does, by the first of its runtimes.
+    container that runs while the cell does, by the first of its runtimes. ``engines`` are asked one after the other.
     """
 
     name: str
@@ -72,6 +73,7 @@ class RecordedCell:
     phase: str
     other: tuple[tuple[str, str, str], ...]
     runtimes: tuple[str, ...]
+    engines: tuple[str, ...]
     beside: Mapping[str, Any] | None
 
     def stated(self, runtime: str) -> tuple[str, str]:
@@ -100,6 +102,7 @@ def _cell(data: Mapping[str, Any]) -> RecordedCell:
         phase=data["phase"],
         other=tuple((o["runtimes"], o["cause"], o["phase"]) for o in data.get("other", ())),
         runtimes=tuple(data.get("runtimes", ("*",))),
+        engines=tuple(data.get("engines", ("oci",))),
         beside=_complete(data["beside"]) if "beside" in data else None,
     )
 
@@ -111,13 +114,13 @@ def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "process": process}
 
 
-def observe(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
+def observe(engine: Engine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
     """Run one cell."""
     resolved = Resolved(
         cell=Cell(cell.name, "recorded", ()),
         image=cell.image,
         runtime=str(runtime.name),
-        engine="oci",
+        engine=engine.name,
         settings=decode_settings(cell.settings, where=cell.name),
     )
     job = Job(serial=serial, resolved=resolved, runtime=runtime, image=pull_image(cache, cell.image))
@@ -128,7 +131,7 @@ def observe(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtim
         engine.discard(prepared)
 
 
-def _observe_beside(engine: OciEngine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
+def _observe_beside(engine: Engine, cache: Cache, cell: RecordedCell, runtime: Runtime, serial: int) -> Observation:
     """Run one cell, and first the container that runs beside it, if it has one."""
     if cell.beside is None:
         return observe(engine, cache, cell, runtime, serial)
@@ -146,7 +149,7 @@ def normalised(text: bytes) -> bytes:
     return text
 
 
-def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, seen: Observation) -> dict[str, Any] | None:
+def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, engine: str, seen: Observation) -> dict[str, Any] | None:
     call = failing_call(seen)
     if call is None or not call.stderr or isinstance(judge(seen), Errored):
         return None  # no runtime spoke, or it spoke of the lab's own fault
@@ -161,6 +164,8 @@ def _entry(cache: Cache, cell: RecordedCell, runtime: Runtime, seen: Observation
         "reached": str(seen.reached),
         "runtimes": [str(runtime.name)],
     }
+    if cell.engines != ("oci",):
+        entry["engines"] = [engine]
     try:
         entry["stderr"] = stderr.decode()
     except UnicodeDecodeError:
@@ -181,7 +186,10 @@ def _merge(entries: list[dict[str, Any]], new: dict[str, Any]) -> None:
         if all(entry[key] == new[key] for key in keys) and normalised(stored_bytes(entry)) == normalised(
             stored_bytes(new)
         ):
-            entry["runtimes"] += new["runtimes"]
+            for names in ("runtimes", "engines"):
+                entry[names] = list(dict.fromkeys((*entry.get(names, ()), *new.get(names, ()))))
+            if not entry["engines"]:
+                del entry["engines"]
             return
     entries.append(new)
 
@@ -225,24 +233,24 @@ def main() -> int:
     for cell in cells:
         pull_image(cache, cell.image)
     workspace = open_workspace(f"record-{os.getpid()}")
-    engine = OciEngine(workspace=workspace, probe_layer=Path(probe(cache).layer))
+    engines = Engines(context=EngineContext(workspace=workspace, probe_layer=Path(probe(cache).layer), cache=cache))
     disagreements = 0
     try:
         for number, cell in enumerate(cells):
             entries: list[dict[str, Any]] = []
             lines: list[str] = []
             asked = [r for r in runtimes if any(fnmatch.fnmatch(str(r.name), glob) for glob in cell.runtimes)]
-            for serial, runtime in enumerate(asked):
-                seen = _observe_beside(engine, cache, cell, runtime, number * 1000 + 2 * serial)
+            for serial, (engine, runtime) in enumerate(itertools.product(cell.engines, asked)):
+                seen = _observe_beside(engines.ready(engine), cache, cell, runtime, number * 1000 + 2 * serial)
                 lines += _compare(cell, runtime, seen)
-                if entry := _entry(cache, cell, runtime, seen):
+                if entry := _entry(cache, cell, runtime, engine, seen):
                     _merge(entries, entry)
             disagreements += len(lines)
             sys.stdout.write("\n".join([f"{cell.name}: {len(entries)} texts", *lines]) + "\n")
             if entries and not arguments.dry_run:
                 _write(PLACE / f"{cell.name}.json", _document(cell, entries))
     finally:
-        workspace.close()
+        engines.close()
     if not arguments.dry_run:
         path = PLACE / "runtimes.json"
         known = json.loads(path.read_text()) if path.exists() else {}

@@ -36,8 +36,8 @@ class Daemon:
 
     @property
     def name(self) -> str:
-        """The program, for messages."""
-        return Path(self.argv[0]).name
+        """What its log is called after, for messages."""
+        return self.log.stem
 
     def start(self, deadline: float = START_DEADLINE) -> None:
         """Start it and wait until it answers, for ``deadline`` seconds.

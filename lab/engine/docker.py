@@ -18,7 +18,7 @@ from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
 from lab.engine.docker_api import TRANSPORT, CallFailed, CallLog
 from lab.engine.docker_container import Container, DockerCell, Seen
 from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
-from lab.engine.docker_images import DaemonImages, Layers
+from lab.engine.docker_images import DaemonImages, ImageRefused, Layers
 from lab.engine.docker_words import create_request, exec_request, inexpressible
 from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
@@ -68,8 +68,7 @@ class DockerEngine:
     def _started(self, remap: tuple[int, int] | None) -> PrivateDaemon:
         if self.build is None or self._stopping.is_set():
             raise EngineError(f"{self.name} is not open")
-        label = self.engine.slug if remap is None else f"{self.engine.slug}-remap-{remap[0]}-{remap[1]}"
-        daemon = PrivateDaemon(build=self.build, workspace=self.context.workspace, label=label, remap=remap)
+        daemon = PrivateDaemon(build=self.build, workspace=self.context.workspace, remap=remap)
         daemon.start()
         return daemon
 
@@ -79,6 +78,8 @@ class DockerEngine:
         prepared = Prepared(job=job)
         try:
             prepared.state = self._cell(job)
+        except ImageRefused as error:
+            prepared.refusal = str(error)
         except (LabError, *TRANSPORT) as error:
             details = f"{error.brief}: {error.details}" if isinstance(error, LabError) else str(error)
             prepared.fault = details

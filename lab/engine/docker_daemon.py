@@ -7,6 +7,7 @@ below the run's. A runtime becomes known to it when the first cell that needs it
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import threading
@@ -41,7 +42,10 @@ _CONTAINERD = """\
 version = 2
 root = "{place}/containerd/root"
 state = "{place}/containerd/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images"]
+disabled_plugins = [
+    "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime", "io.containerd.cri.v1.images",
+    "io.containerd.internal.v1.opt",  # it would make /opt/containerd
+]
 [grpc]
 address = "{place}/containerd.sock"
 """
@@ -94,7 +98,6 @@ class PrivateDaemon:
 
     build: EngineBuild
     workspace: Workspace
-    label: str
     remap: tuple[int, int] | None = None
     restarted: bool = False
     _runtimes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -102,13 +105,20 @@ class PrivateDaemon:
 
     @cached_property
     def place(self) -> Path:
-        """The directory with all its state."""
-        return self.workspace.root / self.label
+        """The directory with all its state; its name is short, because a socket's path has 108 bytes (unix(7))."""
+        for number in itertools.count(1):
+            place = self.workspace.root / f"docker-{number}"
+            try:
+                place.mkdir()
+            except FileExistsError:
+                continue
+            return place
+        raise AssertionError
 
     @property
     def cgroup(self) -> str:
         """The parent of its containers' cgroups."""
-        return f"{self.workspace.cgroup}/{self.label}"
+        return f"{self.workspace.cgroup}/{self.place.name}"
 
     @property
     def address(self) -> str:
@@ -146,7 +156,7 @@ class PrivateDaemon:
             env=self._environment,
             log=self.place / f"{name}.log",
             ready=ready,
-            cgroup=f"{self.workspace.cgroup}/{self.label}-{name}",
+            cgroup=f"{self.cgroup}-{name}",
         )
 
     def _dockerd_argv(self) -> tuple[str, ...]:
@@ -169,11 +179,16 @@ class PrivateDaemon:
             "--ip-masq=false",
             "--userland-proxy=false",
         ]
-        if (self.build.name.version or "").startswith("20."):
+        if self._old:
             argv.append("--oom-score-adjust=0")  # its default, -500, takes CAP_SYS_RESOURCE; later ones leave it alone
         if self.remap is not None:
             argv.append(f"--userns-remap={REMAP_ACCOUNT}-{self.remap[0]}")
         return tuple(argv)
+
+    @property
+    def _old(self) -> bool:
+        """Whether it is a Docker 20.10."""
+        return (self.build.name.version or "").startswith("20.")
 
     def _answers(self) -> bool:
         if not (self.place / "docker.sock").exists():
@@ -189,7 +204,8 @@ class PrivateDaemon:
 
     def start(self) -> None:
         """Start both processes; raises :class:`EngineError`, and :class:`HostError` where accounts have no copies."""
-        (self.place / "tmp").mkdir(parents=True, exist_ok=True)
+        self.workspace.own_run_directory()
+        (self.place / "tmp").mkdir(exist_ok=True)
         (self.place / "containerd.toml").write_text(_CONTAINERD.format(place=self.place))
         if self.remap is not None:
             self._make_account(self.remap)
@@ -223,7 +239,10 @@ class PrivateDaemon:
 
     def _write_runtimes(self) -> None:
         written = self.place / "daemon.json.new"
-        written.write_text(json.dumps({"runtimes": self._runtimes}))
+        config: dict[str, Any] = {"runtimes": self._runtimes}
+        if self._old:
+            config["deprecated-key-path"] = str(self.place / "key.json")  # else it goes to /etc/docker
+        written.write_text(json.dumps(config))
         written.rename(self.place / "daemon.json")
 
     def _reload(self, name: str) -> None:

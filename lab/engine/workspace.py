@@ -110,6 +110,18 @@ class Workspace:
         with _user_namespace(uid_maps, gid_maps) as fd:
             mounts.bind(Path(f"/proc/self/fd/{fd}"), target)
 
+    def own_run_directory(self) -> None:
+        """Let what is written below ``/run`` from now on go to the workspace; what the host has there stays in sight.
+
+        containerd's shims, conmon and the runtimes' own defaults write there, whatever state directory they are given.
+        """
+        with self._lock:
+            upper, work = self.root / "run", self.root / "run-work"
+            if self.privileged and not upper.exists():
+                upper.mkdir()
+                work.mkdir()
+                mounts.overlay((Path("/run"),), upper, work, Path("/run"))
+
     def add_account(self, file: str, line: str) -> None:
         """Add a line, once, to a private account file (``passwd``, ``group``, ``subuid``, ``subgid``).
 

@@ -25,22 +25,17 @@ TESTS = Path(__file__).parents[2]
 CORPUS = TESTS / "recorded"
 DOCUMENT = (TESTS.parent / "docs" / "causes.md").read_text()
 
-ENGINE = "written by an engine (docker, podman), which the lab does not drive yet; facts.md and seed-scenarios.md"
+ENGINE = "written by podman or by Docker's command line; facts.md and seed-scenarios.md"
 NO_IMAGE = "the program is in no image of the lab yet; text measured in seed-scenarios.md"
 NOT_RECORDED: dict[str, str] = {
-    "docker-userns": ENGINE,
-    "docker-privileged": ENGINE,
-    "layer-id": ENGINE,
+    "layer-id": "the daemon's answer to an image, before any call for a container",
     "podman-map": ENGINE,
     "subuid": ENGINE,
     "podman-workdir": ENGINE,
-    "docker-source": ENGINE,
     "podman-source": ENGINE,
     "podman-init": ENGINE,
     "userns-mode": ENGINE,
     "docker-flag": ENGINE,
-    "user": "written by the lab's own conversion, and by engines: no runtime is called",
-    "group": "written by the lab's own conversion, and by engines: no runtime is called",
     "seccomp-load": "runc loads a filter while it is still privileged: not seen refused with the runtimes at hand",
     "git-owner": NO_IMAGE,
     "ssh-account": NO_IMAGE,

@@ -38,7 +38,8 @@ def site(title: str, runs: Iterable[Run]) -> Files:
     """The whole site of at least one run; oldest first, each read when the one before it is done with."""
     summaries: list[Summary] = []
     latest: dict[str, Run] = {}
-    newest, pictures = (False, False), dict[str, bytes]()
+    newest: Summary | None = None
+    pictures: dict[str, bytes] = {}
     for run in runs:
         found = _compared(run, latest)
         files = {**dict(run_files(run)), **dict(_diff_files(found))}
@@ -46,12 +47,17 @@ def site(title: str, runs: Iterable[Run]) -> Files:
         summaries.append(summary)
         if not run.void:
             latest |= dict.fromkeys(summary.questions, run)
-        rank = (not run.void, bool(run.finished))
-        if rank >= newest:
-            newest, shown, pictures = rank, summary, {path: files[FILES[name]] for name, path in TOP.items()}
+        if newest is None or _rank(summary) >= _rank(newest):
+            newest, pictures = summary, {path: files[FILES[name]] for name, path in TOP.items()}
         yield from ((f"{summary.place}/{name}", data) for name, data in files.items())
+    if newest is None:
+        raise ValueError("a site needs a run")
     yield from pictures.items()
-    yield from _shared(title, summaries, shown, pictures)
+    yield from _shared(title, summaries, newest, pictures)
+
+
+def _rank(run: Summary) -> tuple[bool, bool]:
+    return not run.void, bool(run.finished)
 
 
 def _compared(run: Run, latest: Mapping[str, Run]) -> Comparison | None:

@@ -79,6 +79,7 @@ def _section(section: Section) -> Iterator[str]:
         yield from _table(table)
         yield ""
         yield from (_proof(proof) for proof in table.proofs)
+        yield from (f"- {_line(change).rstrip()}" for change in table.changes)
         yield ""
 
 

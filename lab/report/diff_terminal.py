@@ -89,6 +89,8 @@ def _table(table: Table, width: int, painter: Painter, *, rows: int | None) -> s
         lines += _proof(proof, width, painter)
     if len(table.proofs) > _PROOFS:
         lines.append(f"    … and {counted(len(table.proofs) - _PROOFS, 'more text')}")
+    for change in table.changes:
+        lines += wrapped(_line(change), width, "    ", "      ")
     return "\n".join(lines)
 
 

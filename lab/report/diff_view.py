@@ -8,11 +8,12 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from lab.compare import Answer, Change, Comparison, Pair, Part, Side, Swap
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
+from lab.provision.changes import load_changes
 from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.report.matrix import RUNTIME, Outcome, Row, Slot, Values, family_rank, group_rows, outcome, version_place
@@ -42,7 +43,7 @@ class Table:
     """The cells of one scenario in a section.
 
     ``fixed`` are the axes with one value only, ``axes`` the others with all their values; each row has a slot for
-    each of ``heads``.
+    each of ``heads``. ``changes`` are known ones between two runtimes: places to read on, not what was measured.
     """
 
     scenario: str
@@ -52,6 +53,7 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     proofs: tuple[Proof, ...]
+    changes: tuple[Words, ...] = ()
 
     @property
     def whole(self) -> tuple[tuple[str, Values], ...]:
@@ -241,6 +243,8 @@ def _sections(found: Comparison) -> Iterator[Section]:
     for change, (noun, note) in _TITLES.items():
         entries = [(pair.left, pair.right) for pair in found.pairs[change]]
         tables = _tables(entries, heads, runs, found.axis)
+        if found.axis == RUNTIME and change is not Change.UNKNOWN:
+            tables = tuple(replace(table, changes=tuple(_known(table, found))) for table in tables)
         yield Section(name=change, title=counted(len(entries), noun), note=note, cells=len(entries), tables=tables)
     for name, records, head, run, side in (
         ("deleted", found.deleted, heads[0], runs[0], "left"),
@@ -253,6 +257,15 @@ def _sections(found: Comparison) -> Iterator[Section]:
             cells=len(records),
             tables=_tables([(record,) for record in records], (head,), (run,), found.axis),
         )
+
+
+def _known(table: Table, found: Comparison) -> Iterator[Words]:
+    """The known changes between the two runtimes that are about the causes of a table."""
+    causes = frozenset(one.cause for row in table.rows for one in row.outcomes if one is not None and one.cause)
+    left, right = found.left.value or "", found.right.value or ""
+    for change in load_changes().between(left, right, causes=causes, scenario=table.scenario):
+        links = tuple(part for link in change.links for part in (link, " "))
+        yield (f"known change: {change.family} {change.since} {change.what}: ", *links)
 
 
 _Entry = tuple[Record, ...]

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -343,6 +343,28 @@ def wait_orphan(pid: int, until: float) -> int | None:
         if time.monotonic() >= until:
             return None
         time.sleep(0.002)
+
+
+def reap_adopted(names: Collection[str], until: float) -> None:
+    """Wait for the children of these names, until the moment ``until`` on the monotonic clock.
+
+    For children that this process adopted; ``names`` must be none of a program that it starts itself.
+    """
+    while left := [pid for pid, name in _children() if name in names]:
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.01)
+
+
+def _children() -> Iterator[tuple[int, str]]:
+    """The (pid, name) of every child of this process."""
+    for path in Path("/proc/self/task").glob("*/children"):
+        for child in path.read_text().split():
+            with contextlib.suppress(OSError):
+                yield int(child), Path(f"/proc/{child}/comm").read_text().rstrip("\n")
 
 
 class Collector:

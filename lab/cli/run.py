@@ -35,6 +35,9 @@ from lab.session import Session, new_header, open_session, tasks_of
 from lab.store import runs as store
 
 EXIT_ENVIRONMENT = 3
+NAMED = 3
+"""Scenarios that a report's file name lists; a name has 255 bytes at most."""
+
 WRITTEN = ("markdown", "json")
 """The formats that every run writes into its reports directory."""
 
@@ -169,7 +172,8 @@ def _show(path: Path) -> None:
 
 def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:
     click.echo(RENDERERS[form](run, style()), nl=False)
-    name = "+".join(name for name in run.header.scenarios if name != CONTROLS) or CONTROLS
+    names = [name for name in run.header.scenarios if name != CONTROLS] or [CONTROLS]
+    name = "+".join(names) if len(names) <= NAMED else f"{names[0]}+{len(names) - 1}-more"
     try:
         reports.mkdir(parents=True, exist_ok=True)
         for kind in WRITTEN:

@@ -76,6 +76,15 @@ class Daemon:
             process.end_group(self._started, grace=STOP_GRACE)
             kill_cgroups(self.cgroup)
 
+    def ending(self) -> str | None:
+        """How it ended, for messages; ``None`` while it runs."""
+        if self._started is None or self.alive:
+            return None
+        code = self._started.returncode
+        if code < 0:
+            return f"{self.name} was ended by signal {-code}"
+        return f"{self.name} ended with exit code {code}: {self.tail().rpartition(chr(10))[2]}"
+
     def tail(self) -> str:
         """The end of its log."""
         try:

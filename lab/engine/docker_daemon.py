@@ -67,7 +67,7 @@ class DockerDaemon(Protocol):
         """Start it again when it has ended; :class:`EngineError` when that was done before."""
 
     def ended(self) -> str | None:
-        """The end of its log when it has ended, else ``None``."""
+        """How it ended, or ``None`` while it runs."""
 
     def kill_containers(self) -> None:
         """End every container, without asking the daemon."""
@@ -142,7 +142,9 @@ class PrivateDaemon:
 
     @cached_property
     def _containerd(self) -> Daemon:
-        argv = (str(self.build.program("containerd")), "--config", str(self.place / "containerd.toml"))
+        # its shims end as orphans: tini collects them, else they would be the lab's own zombies
+        collector = (str(self.build.path / "docker-init"), "-s", "--")
+        argv = (*collector, str(self.build.program("containerd")), "--config", str(self.place / "containerd.toml"))
         return self._daemon(argv, "containerd", (self.place / "containerd.sock").exists)
 
     @cached_property
@@ -271,11 +273,8 @@ class PrivateDaemon:
             self._dockerd.start()
 
     def ended(self) -> str | None:
-        """The end of its log when it has ended, else ``None``."""
-        for daemon in (self._dockerd, self._containerd):
-            if not daemon.alive:
-                return f"{daemon.name} has ended: {daemon.tail()}"
-        return None
+        """How it ended, or ``None`` while it runs."""
+        return self._dockerd.ending() or self._containerd.ending()
 
     def kill_containers(self) -> None:
         """SIGKILL to everything below its containers' cgroup."""

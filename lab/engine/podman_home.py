@@ -1,7 +1,7 @@
 """Where one caller's podman lives: its storage, its state and its configuration, all inside the workspace.
 
-Nothing of the host's own podman is read or written: the environment names the configuration files, which name storage
-and state, and ``HOME`` is the lab's.
+Nothing of the host's own podman is read or written: the environment names the configuration files, ``HOME`` is the
+lab's, and storage and state are named on every command line.
 """
 
 from __future__ import annotations
@@ -74,23 +74,25 @@ class PodmanHome:
             "CONTAINERS_REGISTRIES_CONF": str(self.place / "registries.conf"),
             "TMPDIR": str(self.place / "tmp"),
             "XDG_RUNTIME_DIR": str(self.place / "xdg"),
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
 
     def set_up(self) -> None:
         """Make its directories and configuration, owned by the caller."""
         containers = self.place / "home" / ".config" / "containers"
         for made in (containers, *(self.place / name for name in ("storage", "tmp", "xdg", "profiles"))):
-            made.mkdir(parents=True)
+            made.mkdir(parents=True, exist_ok=True)
         os.chown(self._run_root, *self.caller)
         (self.place / "xdg").chmod(0o700)
         accept = {"default": [{"type": "insecureAcceptAnything"}]}  # nothing is pulled: the lab loads its own archives
         (containers / "policy.json").write_text(json.dumps(accept))
         (self.place / "containers.conf").write_text(self._containers_conf())
-        places = f'graphroot = "{self.place}/storage"\nrunroot = "{self._run_root}"\n'
+        places = f'graphroot = "{self.place}/storage"\nrunroot = "{self._run_root}"\n'  # 4.3 wants them here, too
         (self.place / "storage.conf").write_text(f'[storage]\ndriver = "overlay"\n{places}')
         (self.place / "registries.conf").write_text("")
-        profile = json.loads(self._profile.read_text())
-        (self.place / "profiles" / "old.json").write_text(json.dumps(without_errno_rules(profile)))
+        if self._profile is not None:
+            profile = json.loads(self._profile.read_text())
+            (self.place / "profiles" / "old.json").write_text(json.dumps(without_errno_rules(profile)))
         for directory, _, names in os.walk(self.place):
             for path in (directory, *(os.path.join(directory, name) for name in names)):
                 os.chown(path, *self.caller)
@@ -111,8 +113,10 @@ class PodmanHome:
         raise AssertionError  # itertools.count does not end
 
     @property
-    def _profile(self) -> Path:
-        return self.build.tree / "usr" / "share" / "containers" / "seccomp.json"
+    def _profile(self) -> Path | None:
+        """The seccomp profile of its packages; a podman without one (3.0) has it built in."""
+        path = self.build.tree / "usr" / "share" / "containers" / "seccomp.json"
+        return path if path.is_file() else None
 
     def _containers_conf(self) -> str:
         """Limits as they are, because a host whose root lacks CAP_SYS_RESOURCE cannot raise them again.
@@ -124,7 +128,7 @@ class PodmanHome:
         return f"""\
 [containers]
 default_ulimits = [{limits}]
-seccomp_profile = "{self._profile}"
+{"" if self._profile is None else f'seccomp_profile = "{self._profile}"'}
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
@@ -137,7 +141,15 @@ tmp_dir = "{self.place}/xdg/libpod"
     def argv(self, runtime: Runtime, *words: str) -> tuple[str, ...]:
         """A call of this podman; it wants a runtime even where it starts nothing."""
         flags = (f"--runtime-flag={flag.lstrip('-')}" for flag in families.global_flags(runtime.name))
-        return (*self._alone, str(self.build.program("podman")), f"--runtime={runtime.path}", *flags, *words)
+        return (
+            *self._alone,
+            str(self.build.program("podman")),
+            f"--root={self.place}/storage",
+            f"--runroot={self._run_root}",
+            f"--runtime={runtime.path}",
+            *flags,
+            *words,
+        )
 
     @cached_property
     def _alone(self) -> tuple[str, ...]:
@@ -184,7 +196,9 @@ tmp_dir = "{self.place}/xdg/libpod"
         archive = self.place / "tmp" / f"{made.id.removeprefix('sha256:')}.tar"
         with archive.open("wb") as out:
             write_docker_archive(made, out)
-        done = self.call(self.argv(runtime, "load", f"--input={archive}"), deadline=LOAD_DEADLINE)
+        # podman 3 looks for root's policy in /etc alone, and where there is none loads nothing and says nothing
+        policy = f"--signature-policy={self.place}/home/.config/containers/policy.json"
+        done = self.call(self.argv(runtime, "load", policy, f"--input={archive}"), deadline=LOAD_DEADLINE)
         archive.unlink()
         if not done.ok:
             raise EngineError("podman cannot load the lab's image", details=done.tail())
@@ -199,7 +213,7 @@ tmp_dir = "{self.place}/xdg/libpod"
     def seccomp(self, runtime: Runtime) -> Path | None:
         """The profile that a runtime needs in the place of podman's own, or ``None``."""
         old = runtime.name.family is Family.RUNC and matches(_OLD_SECCOMP, str(runtime.name))
-        return self.place / "profiles" / "old.json" if old else None
+        return self.place / "profiles" / "old.json" if old and self._profile is not None else None
 
 
 def _limits() -> dict[str, tuple[int, int]]:

@@ -46,8 +46,8 @@ class PodmanWords:
     """Words of `podman create`, as on its command line.
 
     ``userns`` is ``keep-id``, ``auto``, ``nomap`` or ``host`` (with their options). ``volumes`` are
-    ``${fixture:NAME}:destination[:options]``, whose options include podman's own ``U`` (chown the source) and ``idmap``.
-    ``tmpfs`` maps a destination to its options. A map of ids is ``linux.uid_mappings``, a rootless podman
+    ``${fixture:NAME}:destination[:options]``, whose options include podman's own ``U`` (chown the source) and
+    ``idmap``. ``tmpfs`` maps a destination to its options. A map of ids is ``linux.uid_mappings``, a rootless podman
     ``caller.rootless``.
     """
 

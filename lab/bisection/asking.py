@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lab.model.record import Record
+from lab.model.scenario import Task
 from lab.model.verdict import Errored, Skipped
 from lab.report.flips import Answer, answer
-from lab.runner import Task
 
 
 class Lab(Protocol):

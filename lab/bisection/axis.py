@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from lab.errors import InputError
 from lab.model.runtime import Family
-from lab.model.scenario import Cell, Scenario
+from lab.model.scenario import Cell, Scenario, Task
 from lab.provision.catalogue import load_catalogue
 from lab.provision.engines import engine_releases
-from lab.runner import Task
 from lab.scenario.expand import make_cell, reason_left_out
 from lab.scenario.versions import expand_runtimes, name_key
 
@@ -53,15 +52,21 @@ def moved(cell: Cell, values: dict[str, str]) -> Cell:
 
 
 def open_id(cell: Cell, axis: str) -> str:
-    """The cell's id with ``*`` in the place of an axis: also a pattern that fits the whole line."""
-    place = [name for name, _ in cell.axes].index(axis) + 1
+    """The cell's id with ``*`` in the place of an axis: also a pattern that fits the whole line.
+
+    Raises :class:`InputError` for an axis that the cell does not have.
+    """
+    names = [name for name, _ in cell.axes]
+    if axis not in names:
+        raise InputError(f"{cell.id} has no axis {axis!r}", details=f"its axes: {', '.join(names)}")
+    place = names.index(axis) + 1
     segments = cell.id.split("/")
     named = "" if axis in {"image", RUNTIME, ENGINE} else f"{axis}="
     return "/".join((*segments[:place], f"{named}*", *segments[place + 1 :]))
 
 
 def ordered_values(task: Task, axis: str) -> tuple[str, ...]:
-    """All values that an axis can have for a cell, in order; raises :class:`InputError` where there is no order.
+    """All values that an axis of a cell can have, in order.
 
     ``runtime``: every version of the cell's runtime that the catalogue knows, distributions' builds right after the
     version they carry. ``engine``: every version of its engine. Any other axis: as the scenario's author wrote it.
@@ -74,8 +79,6 @@ def ordered_values(task: Task, axis: str) -> tuple[str, ...]:
         known = [str(release.name) for release in engine_releases() if release.name.family == name]
         return tuple(sorted(known, key=name_key)) or (own,)
     scenario = task.scenario
-    if axis not in dict(task.cell.axes):
-        raise InputError(f"{task.cell.id} has no axis {axis!r}", details=f"its axes: {', '.join(dict(task.cell.axes))}")
     known = list(scenario.own_axes.get(axis, scenario.axes.get(axis, ())))
     return tuple(known if own in known else [*known, own])
 

@@ -10,9 +10,8 @@ from lab.bisection.asking import Asked, Lab, ask
 from lab.bisection.axis import moved
 from lab.bisection.bisect import Ending
 from lab.errors import InputError
-from lab.model.scenario import Cell
+from lab.model.scenario import Cell, Task
 from lab.report.flips import answer_words
-from lab.runner import Task
 from lab.scenario.expand import reason_left_out
 
 MOST_AXES = 12

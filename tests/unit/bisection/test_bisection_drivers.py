@@ -44,7 +44,7 @@ def test_values_come_in_order() -> None:
     assert ordered_values(task(), "size") == ("small", "large")
     assert ordered_values(task(), "engine") == ("oci",)
     with pytest.raises(InputError, match="no axis 'colour'"):
-        ordered_values(task(), "colour")
+        open_id(task().cell, "colour")
 
 
 @pytest.mark.parametrize("axis", ["image", "user", "cwd", "size", "runtime", "engine"])

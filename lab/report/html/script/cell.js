@@ -56,7 +56,7 @@ function cellParts(cell) {
     neighbours(cell),
     part("Verdict", factTable([
       ["verdict", outcome.kind],
-      ["cause", outcome.cause && `${escapeText(outcome.cause)}: ${MATRIX.causes[outcome.cause] ?? ""}`],
+      ["cause", outcome.cause && escapeText(outcome.cause) + (Object.hasOwn(MATRIX.causes, outcome.cause) ? `: ${MATRIX.causes[outcome.cause]}` : "")],
       ["phase", escapeText(outcome.phase)],
       [outcome.cause ? "evidence" : "reason", textBlock(textAt(verdictText))],
       ["tolerated", escapeText(textAt(tolerate))],

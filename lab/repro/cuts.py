@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
+from lab.model.settings import Action
 from lab.repro.case import Case, Config
 from lab.repro.tree import ROOTFS, Entry, Kind
 
@@ -87,10 +88,15 @@ class Cut:
 Level = tuple[str, Callable[[Case], Sequence[Cut]]]
 
 
-def levels(case: Case) -> Iterator[Level]:
-    """The levels, each with the cuts that a case has on it: what the program does, then files, which take time."""
+def first_levels(_case: Case) -> Iterator[Level]:
+    """The levels that come before all others: what the programs do."""
     for kind in (CutKind.CONFIG, CutKind.PROCESS):
         yield f"{kind}, arguments", partial(_arguments, kind)
+
+
+def levels(case: Case) -> Iterator[Level]:
+    """All levels, each with the cuts that a case has on it: what the programs do, then files, which take time."""
+    yield from first_levels(case)
     for depth in range(max((_depth(entry) for entry in case.tree), default=0) + 1):
         yield f"files, depth {depth}", partial(_entries, depth)
     for kind in (CutKind.CONFIG, CutKind.PROCESS):
@@ -210,12 +216,34 @@ def _has(config: Config, place: Place) -> bool:
 
 
 def harmless(case: Case) -> bool:
-    """Whether the program, should it start, does nothing: it is absent, empty, or the probe without steps."""
-    if case.process is not None or case.call.exec_words or len(case.config["process"]["args"]) != 1:
-        return False
-    name = str(case.config["process"]["args"][0]).rpartition("/")[2]
+    """Whether no program, should it start, does anything: it is absent, empty, or the probe without steps."""
+    held = [word for word in case.config["process"]["args"] if word != _HOLD]
+    beside = list(case.call.exec_words) if case.process is None else case.process["args"]
+    return len(held) == 1 and len(beside) <= 1 and all(_idle(case, str(program)) for program in (*held, *beside))
+
+
+def _idle(case: Case, program: str) -> bool:
+    name = program.rpartition("/")[2]
     found = [entry for entry in case.tree if entry.path.rpartition("/")[2] == name and entry.kind is not Kind.DIRECTORY]
     return all(entry.kind is Kind.FILE and entry.content in {b"", case.probe} for entry in found)
+
+
+def as_root(case: Case) -> Case | None:
+    """The case with its process run as root, with the capabilities of its bounding set; ``None`` where it is already.
+
+    ``None``, too, for an exec that says by flags who it is.
+    """
+    process = case.config["process"] if case.call.action is not Action.EXEC else case.process
+    if process is None or (process["user"]["uid"], process["user"]["gid"]) == (0, 0):
+        return None
+    changed = {**process, "user": {"uid": 0, "gid": 0}}
+    sets = process.get("capabilities")
+    if sets is not None:
+        bounding = sets.get("bounding", [])
+        changed["capabilities"] = {**sets, "effective": bounding, "permitted": bounding}
+    if case.call.action is Action.EXEC:
+        return replace(case, process=changed)
+    return replace(case, config={**case.config, "process": changed})
 
 
 def _user_namespace(case: Case) -> list[Cut]:

@@ -20,18 +20,20 @@ from lab.model.image import Image
 from lab.model.record import Record, Run
 from lab.model.runtime import Runtime
 from lab.model.settings import Action, Edit, EditKind, Settings, Stdio
+from lab.model.verdict import Denied, Failed, Phase
 from lab.oci.capabilities import full_name
 from lab.oci.spec import HELD, PROBE, Context, build_process, mapped_linux, process_args
 from lab.provision.cache import Cache
 from lab.provision.images import pull_image
 from lab.provision.probe import ProbeBinary, probe
 from lab.provision.rootfs import copy_tree, remove_tree
-from lab.provision.runtimes import verify
+from lab.provision.runtimes import find, verify
 from lab.repro.case import Call, Case, Config
 from lab.repro.tree import FIXTURES, ROOTFS, Entry, read_tree
 from lab.scenario.expand import make_cell
 from lab.scenario.load import parse
 from lab.scenario.resolve import resolve
+from lab.scenario.versions import name_key, parse_name
 
 _OCI = "oci"
 _PROBE_PLACE = f"{ROOTFS}{PROBE}"
@@ -39,7 +41,10 @@ _PROBE_PLACE = f"{ROOTFS}{PROBE}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What a case was made from."""
+    """What a case was made from.
+
+    ``witness`` is a runtime with which the same cell passed, in the same run, and which the cache still has.
+    """
 
     run: Run
     record: Record
@@ -47,6 +52,7 @@ class Origin:
     runtime: Runtime
     image: Image
     probe: ProbeBinary
+    witness: Runtime | None = None
 
 
 def origin_of(cache: Cache, run: Run, record: Record) -> Origin:
@@ -70,6 +76,7 @@ def origin_of(cache: Cache, run: Run, record: Record) -> Origin:
         runtime=verify(cache, record.axes["runtime"]),
         image=pull_image(cache, record.axes["image"]),
         probe=probe(cache),
+        witness=_witness(cache, run, record),
     )
     proof = record.provenance
     now = {"runtime": origin.runtime.sha256, "image": origin.image.digest, "probe": origin.probe.sha256}
@@ -83,6 +90,33 @@ def origin_of(cache: Cache, run: Run, record: Record) -> Origin:
             resolution=f"measure it anew: permlab run {record.scenario} --cell {shlex.quote(record.cell)}",
         )
     return origin
+
+
+def siblings(run: Run, record: Record) -> tuple[Record, ...]:
+    """The measured records of the run that differ from this one in the runtime only."""
+    own = {axis: value for axis, value in record.axes.items() if axis != "runtime"}
+    return tuple(
+        one
+        for one in run.records
+        if one.scenario == record.scenario
+        and one.cell != record.cell
+        and one.verdict.kind not in {"skipped", "errored"}
+        and {axis: value for axis, value in one.axes.items() if axis != "runtime"} == own
+    )
+
+
+def _witness(cache: Cache, run: Run, record: Record) -> Runtime | None:
+    """Of the runtimes with which the cell passed: one of its own family where there is one, the nearest version."""
+    own = parse_name(record.axes["runtime"])
+    passing = [one for one in siblings(run, record) if one.verdict.kind == "passed"]
+    names = sorted({record.axes["runtime"], *(one.axes["runtime"] for one in passing)}, key=name_key)
+    place = names.index(record.axes["runtime"])
+    known = {one.axes["runtime"]: one.provenance.runtime for one in passing}
+    for name in sorted(known, key=lambda name: (parse_name(name).family != own.family, abs(names.index(name) - place))):
+        found = find(cache, name)
+        if found and found.sha256 == known[name] and global_flags(found.name) == global_flags(own):
+            return found
+    return None
 
 
 def inexpressible(record: Record, settings: Settings) -> Iterator[str]:
@@ -106,7 +140,10 @@ def inexpressible(record: Record, settings: Settings) -> Iterator[str]:
 
 
 def make_case(origin: Origin) -> Case:
-    """The whole case, nothing taken away. Raises :class:`HostError` when this host refuses an edit or a copy."""
+    """The whole case, nothing taken away; what is looked at afterwards only where that decided.
+
+    Raises :class:`HostError` when this host refuses an edit or a copy.
+    """
     settings, caller = origin.settings, origin.settings.caller
     owner = caller_of(settings)
     context = Context(rootless=owner if owner[0] else None)
@@ -137,11 +174,17 @@ def make_case(origin: Origin) -> Case:
         process=_process(origin, full),
         tree=tree,
         host_mounts={name: one.mount_options for name, one in settings.fixtures.items() if one.mount_options},
-        host=settings.host,
+        host=settings.host if _ran(origin.record) else (),
         tolerate=origin.record.tolerate,
-        checks=origin.record.checks,
+        checks=origin.record.checks if _ran(origin.record) else (),
         probe=Path(origin.probe.path).read_bytes(),
     )
+
+
+def _ran(record: Record) -> bool:
+    """Whether the container's program ran, so that what came of it was looked at."""
+    verdict = record.verdict
+    return not isinstance(verdict, Denied | Failed) or verdict.phase in {Phase.PROCESS, Phase.HOST_AFTER}
 
 
 def _process(origin: Origin, context: Context) -> Config | None:

@@ -7,13 +7,13 @@ asks about its files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+from lab.repro import cuts
 from lab.repro.case import Case
-from lab.repro.cuts import Cut, apply, levels
 
 T = TypeVar("T")
 
@@ -59,7 +59,12 @@ class Level:
     gone: int
 
 
-def minimise(case: Case, holds: Callable[[Case], bool], tell: Callable[[Level], None] = lambda _: None) -> Case:
+def minimise(
+    case: Case,
+    holds: Callable[[Case], bool],
+    tell: Callable[[Level], None] = lambda _: None,
+    levels: Callable[[Case], Iterable[cuts.Level]] = cuts.levels,
+) -> Case:
     """The smallest case found for which ``holds``: taking away any one part more changes the outcome.
 
     Passes are made over all levels until one changes nothing: what was needed may be so no more when something else has
@@ -67,14 +72,14 @@ def minimise(case: Case, holds: Callable[[Case], bool], tell: Callable[[Level], 
     """
     while True:
         before = case
-        for name, cuts_of in levels(case):
-            cuts = cuts_of(case)
-            found = most(cuts, _holding(case, holds))
-            case = apply(case, found)
-            tell(Level(name=name, parts=len(cuts), gone=len(found)))
+        for name, parts_of in levels(case):
+            parts = parts_of(case)
+            gone = most(parts, _holding(case, holds))
+            case = cuts.apply(case, gone)
+            tell(Level(name=name, parts=len(parts), gone=len(gone)))
         if case == before:
             return case
 
 
-def _holding(case: Case, holds: Callable[[Case], bool]) -> Callable[[Sequence[Cut]], bool]:
-    return lambda gone: holds(apply(case, gone))
+def _holding(case: Case, holds: Callable[[Case], bool]) -> Callable[[Sequence[cuts.Cut]], bool]:
+    return lambda gone: holds(cuts.apply(case, gone))

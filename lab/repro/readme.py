@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lab.model.record import Record, Run
@@ -18,17 +20,34 @@ from lab.report.words import counted, found_words
 from lab.repro import lines
 from lab.repro.case import Case
 from lab.repro.folder import is_recipe
-from lab.repro.making import Origin
+from lab.repro.making import Origin, siblings
 from lab.repro.taken import taken_away
 from lab.repro.tree import ROOTFS
 
+_OF_THE_LAB = re.compile(r"/[^\s\"'`:]*permlab-[^\s\"'`:]*")
+"""A path below the directory that the cell was run in."""
 _LONGEST_LISTING = 60
 """Entries of the tree that are listed one by one."""
 
 
-def readme(origin: Origin, whole: Case, case: Case, text: str, *, complete: bool, runs: int) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is told of a case: the whole cell, what is left of it, the text that it shows, and how it came to be so.
+
+    See :class:`lab.repro.reproduce.Reproduction`.
+    """
+
+    whole: Case
+    case: Case
+    text: str
+    complete: bool
+    runs: int
+    witnesses: tuple[str, ...]
+
+
+def readme(origin: Origin, told: Story) -> str:
     """README.md."""
-    record = origin.record
+    record, case = origin.record, told.case
     sections = [
         f"# {title(record)}",
         "\n".join(_environment(origin)),
@@ -43,14 +62,14 @@ def readme(origin: Origin, whole: Case, case: Case, text: str, *, complete: bool
         _expected(origin),
         "## Actual",
         f"{found_words(record.verdict)}. `./run.sh --check RUNTIME` compares with this text (expected.txt):",
-        _block(escape_text(text, lines=True).rstrip("\n")),
+        _block(escape_text(told.text, lines=True).rstrip("\n")),
         *_cause(record),
         "## Other runtimes",
         "\n".join(_others(origin.run, record)) or "No other runtime was tried in the same run.",
         "## Through an engine",
         *_engines(case),
         "## What was taken away",
-        "\n".join(_taken(whole, case, complete=complete, runs=runs)),
+        "\n".join(_taken(told)),
         "## Digests",
         "`digests.txt` has the sha256 of the runtime's binary, the image's digest and the sha256 of every file here.",
     ]
@@ -62,8 +81,8 @@ def title(record: Record) -> str:
     runtime = record.axes["runtime"].replace("@", " ", 1)
     verdict = record.verdict
     if isinstance(verdict, Denied | Failed):
-        lines_of = escape_text(verdict.evidence, lines=True).strip().splitlines() or [verdict.cause]
-        return f"{runtime}: {lines_of[-1]}"
+        said = escape_text(verdict.evidence, lines=True).strip().splitlines() or [verdict.cause]
+        return f"{runtime}: {_OF_THE_LAB.sub('DIR', said[-1])}"
     return f"{runtime}: {PurePosixPath(record.cell).parts[0]} passes"
 
 
@@ -131,7 +150,7 @@ def _expected(origin: Origin) -> str:
     verdict = origin.record.verdict
     if not isinstance(verdict, Denied | Failed):
         return "That it runs as it did here, with the exit code and the facts below."
-    passing = [one for one in _siblings(origin.run, origin.record) if one.verdict.kind == "passed"]
+    passing = [one for one in siblings(origin.run, origin.record) if one.verdict.kind == "passed"]
     if passing:
         return f"That the container runs, as the whole cell does with {_names(passing)}."
     return "That the container runs; or, if this is to be refused, that the text says by whom and why."
@@ -144,22 +163,9 @@ def _cause(record: Record) -> Iterator[str]:
         yield "\n".join(filter(None, [known.spec and f"Specification: {known.spec}", "", *threads])).strip()
 
 
-def _siblings(run: Run, record: Record) -> list[Record]:
-    """The measured records of the run that differ from this one in the runtime only."""
-    own = {axis: value for axis, value in record.axes.items() if axis != "runtime"}
-    return [
-        one
-        for one in run.records
-        if one.scenario == record.scenario
-        and one.cell != record.cell
-        and one.verdict.kind not in {"skipped", "errored"}
-        and {axis: value for axis, value in one.axes.items() if axis != "runtime"} == own
-    ]
-
-
 def _others(run: Run, record: Record) -> Iterator[str]:
     by_verdict: dict[str, list[Record]] = {}
-    for one in _siblings(run, record):
+    for one in siblings(run, record):
         by_verdict.setdefault(found_words(one.verdict), []).append(one)
     for words, records in by_verdict.items():
         yield f"- {words}: {_names(records)}"
@@ -182,20 +188,24 @@ def _engines(case: Case) -> Iterator[str]:
     yield _block(f"{lines.docker(case)}\n\n{lines.podman(case)}\n\n{lines.crictl(case)}", "sh")
 
 
-def _taken(whole: Case, case: Case, *, complete: bool, runs: int) -> Iterator[str]:
-    taken = taken_away(whole, case)
+def _taken(told: Story) -> Iterator[str]:
+    taken = taken_away(told.whole, told.case)
     yield from (f"- {escape_text(line)}" for line in taken)
     if not taken:
-        yield "Nothing: the cell stands here in full." if not complete else "Nothing can go: all of it is needed."
+        yield "Nothing can go: all of it is needed." if told.complete else "Nothing: the cell stands here in full."
         return
     yield ""
-    held = "verdict, cause and phase stayed the same"
-    ended = (
-        "no single further part can go (namespaces aside)"
-        if complete
-        else "the search was ended there, so that more may be able to go"
+    yield (
+        f"Each was taken away and the runtime really called again ({counted(told.runs, 'run')}): verdict, cause and "
+        "phase stayed the same; "
+        + (
+            "no single further part can go (namespaces aside)."
+            if told.complete
+            else "the search was ended there, so that more may be able to go."
+        )
     )
-    yield f"Each was taken away and the runtime really called again ({counted(runs, 'run')}): {held}; {ended}."
+    if told.witnesses:
+        yield f"All the while the failure was not there {' nor '.join(told.witnesses)}."
 
 
 def _block(text: str, language: str = "") -> str:

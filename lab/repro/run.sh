@@ -54,12 +54,13 @@ hierarchies() {
 }
 
 id=repro-$$
+group=repro-group-$$
 work=$(mktemp -d)
 leave() {
     trap - EXIT INT TERM
     if [ -e "$work/made" ]; then runtime delete --force "$id" >/dev/null 2>&1 || true; fi
     for place in $(hierarchies); do
-        rmdir "$place/$id/c" "$place/$id" 2>/dev/null || true
+        rmdir "$place/$group/c" "$place/$group" 2>/dev/null || true
     done
     cd /
     umount -l "$work" 2>/dev/null || true
@@ -75,7 +76,7 @@ for place in $(hierarchies); do
         umount -l "$place"
         mount -t tmpfs -o mode=0755 repro "$place"
     else
-        mkdir "$place/$id" 2>/dev/null || true
+        mkdir "$place/$group" 2>/dev/null || true
     fi
 done
 mkdir "$work/out" "$work/state"
@@ -88,7 +89,7 @@ fi
 for name in config.json process.json; do
     [ -e "$here/$name" ] || continue
     # what differs from run to run: the cgroup's name and the host paths of what is bound
-    sed -e "s|\${cgroup}|/$id/c|g" -e "s|\${fixture:\([^}]*\)}|$work/fixtures/\1/data|g" \
+    sed -e "s|\${cgroup}|/$group/c|g" -e "s|\${fixture:\([^}]*\)}|$work/fixtures/\1/data|g" \
         "$here/$name" >"$work/$name"
 done
 host_mounts

@@ -53,38 +53,37 @@ def key_of(verdict: Verdict) -> tuple[str, ...]:
 
 @dataclass(slots=True, kw_only=True)
 class Trials:
-    """Runs cases with one runtime, in directories below ``place``; a case that was run before is not run again.
+    """Runs cases in directories below ``place``; a case that was run with a runtime before is not run again.
 
-    At most ``most`` are run by :meth:`shows`; then it says no to what it does not know.
+    At most ``most`` runs are made by :meth:`outcome`; then what it does not know is ``None``.
     """
 
-    runtime: Path
     place: Path
     most: int
     runs: int = 0
-    _known: dict[str, Outcome] = field(default_factory=dict)
+    _known: dict[tuple[str, Path], Outcome] = field(default_factory=dict)
 
     @property
     def exhausted(self) -> bool:
         """Whether the runs are used up."""
         return self.runs >= self.most
 
-    def shows(self, case: Case, key: tuple[str, ...]) -> bool:
-        """Whether the case has this outcome."""
-        name = _digest(case)
+    def outcome(self, case: Case, runtime: Path) -> Outcome | None:
+        """What the case shows with a runtime."""
+        name = (_digest(case), runtime)
         if name not in self._known:
             if self.exhausted:
-                return False
-            self._known[name] = self.run(case)
-        return self._known[name].key == key
+                return None
+            self._known[name] = self.run(case, runtime)
+        return self._known[name]
 
-    def run(self, case: Case) -> Outcome:
+    def run(self, case: Case, runtime: Path) -> Outcome:
         """Write the case as a folder, run its script, and judge what it showed."""
         self.runs += 1
         folder = self.place / str(self.runs)
         write_case(case, folder)
         try:
-            return run_folder(folder, case, self.runtime)
+            return run_folder(folder, case, runtime)
         finally:
             shutil.rmtree(folder)
 

@@ -53,6 +53,9 @@ LAB_FAULTS: tuple[TextRule, ...] = (
     _rule("cgroup v1", "", _ADMISSION, r"(?:cgroups? v1 .*not supported|unsupported cgroup setup).*", "youki"),
     _rule("newuidmap", "", _ADMISSION, r'exec: "newuidmap": executable file not found', "runsc: a missing tool"),
     _rule("platform", "", _ADMISSION, r"unknown platform: .*", "runsc"),
+    _rule(
+        "engine gone", "", _ADMISSION, r"transport is closing.*|error while dialing.*", "dockerd, its containerd gone"
+    ),
     _rule("disk full", "", _ADMISSION, r"[Nn]o space left on device.*", "a full disk"),
 )
 """Texts that say that the lab or its host is at fault."""

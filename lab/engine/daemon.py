@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import process
-from lab.engine.workspace import join_cgroup, kill_cgroups
+from lab.engine.workspace import in_cgroup, kill_cgroups
 from lab.errors import EngineError
 
 START_DEADLINE = 30.0
 STOP_GRACE = 5.0
-_TAIL = 2000
+_TAIL = 600
 _PAUSE = 0.02
+_SIGNAL_BASE = 128
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,8 +45,7 @@ class Daemon:
 
         Raises :class:`EngineError` with the end of its log when it ends instead, or does not answer in time.
         """
-        self._started = process.spawn(self.argv, env=self.env, log=self.log)
-        join_cgroup(self.cgroup, self._started.pid)
+        self._started = process.spawn(in_cgroup(self.cgroup, self.argv), env=self.env, log=self.log)
         until = time.monotonic() + deadline
         while not self.ready():
             if not self.alive:
@@ -81,8 +81,9 @@ class Daemon:
         if self._started is None or self.alive:
             return None
         code = self._started.returncode
-        if code < 0:
-            return f"{self.name} was ended by signal {-code}"
+        number = -code if code < 0 else code - _SIGNAL_BASE
+        if number > 0:
+            return f"{self.name} was ended by signal {number}"
         return f"{self.name} ended with exit code {code}: {self.tail().rpartition(chr(10))[2]}"
 
     def tail(self) -> str:

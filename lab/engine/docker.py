@@ -6,7 +6,6 @@ own words, and the container's ``State`` (``Error``, ``ExitCode``).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -135,7 +134,8 @@ class DockerEngine:
             cell.daemon.revive()
             seen = self._calls(cell, settings, meanwhile)
         except (LabError, *TRANSPORT) as error:
-            seen = Seen(fault=cell.daemon.ended() or f"the Docker daemon does not answer: {error}")
+            said = error.brief if isinstance(error, LabError) else f"the Docker daemon does not answer: {error}"
+            seen = Seen(fault=cell.daemon.ended() or said)
         finally:
             self._running.pop(cell.bundle.identifier, None)
         return Observation(
@@ -152,8 +152,11 @@ class DockerEngine:
     def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
         container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client))
         self._running[cell.bundle.identifier] = cell.daemon
-        with contextlib.suppress(CallFailed):
+        try:
             container.run(meanwhile)
+        except CallFailed:
+            if ending := cell.daemon.ended():
+                raise EngineError(ending) from None  # what a dying daemon says is no finding
         container.look()
         container.remove()
         return container.seen

@@ -18,10 +18,14 @@ from lab.engine.docker_api import TRANSPORT, Attached, CallFailed, CallLog, as_t
 from lab.engine.docker_daemon import DockerDaemon
 from lab.engine.docker_images import LABEL
 from lab.engine.docker_words import volume_names
+from lab.errors import EngineError
 from lab.model.observation import Call, Reached
 from lab.model.settings import Action, Settings
 
 _HOLDS = b'"hold"'
+_LOOK_AFTER = 1.0
+"""Seconds between two looks after the daemon while a container runs."""
+
 _GRACE = 5.0
 """Seconds for what must come at once: the end of a stream after a kill."""
 
@@ -95,11 +99,20 @@ class Container:
     def _wait(self, streams: Attached) -> None:
         """Read until the container's streams end, then ask how it ended; one that does not end is killed."""
         until = time.monotonic() + self.settings.deadline
-        if not streams.drain(until) or not self._ended(until):
+        if not self._drained(streams, until) or not self._ended(until):
             self.seen.fault = f"the container did not end within its deadline of {self.settings.deadline:g} s"
             self._kill()
             streams.drain(time.monotonic() + _GRACE)
             self._ended(time.monotonic() + _GRACE)
+
+    def _drained(self, streams: Attached, until: float) -> bool:
+        """Whether the streams ended in time; a daemon that ends meanwhile would leave them open."""
+        while not streams.drain(min(until, time.monotonic() + _LOOK_AFTER)):
+            if ending := self.cell.daemon.ended():
+                raise EngineError(ending)
+            if time.monotonic() >= until:
+                return False
+        return True
 
     def _ended(self, until: float) -> bool:
         """Whether the container has ended; a process may close its streams and live on."""

@@ -261,7 +261,7 @@ class PrivateDaemon:
             if self._dockerd.alive and self._containerd.alive:
                 return
             if self.restarted:
-                raise EngineError("the Docker daemon has ended twice", details=self._dockerd.tail())
+                raise EngineError("the Docker daemon has ended twice", details=self.ended() or "")
             self.restarted = True
             self.kill_containers()
             if not self._containerd.alive:

@@ -15,12 +15,12 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lab import process
+from lab import children, process
 from lab.engine import mounts
 from lab.engine.trees import Owner
 from lab.errors import HostError
@@ -198,7 +198,7 @@ def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...
 def open_workspace(run_id: str) -> Workspace:
     """Make the place of a run; raises :class:`HostError` where the host does not allow it."""
     privileged = os.geteuid() == 0
-    process.keep_descriptors()
+    children.keep_descriptors()
     beacon = light_beacon(run_id)
     root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{run_id}-"))
     root.chmod(0o755)
@@ -304,8 +304,8 @@ def kill_cgroups(path: str) -> None:
             kill_cgroup(Path(directory))
 
 
-def join_cgroup(path: str, pid: int) -> None:
-    """Put a process into a cgroup of the lab, made when missing, so that it and its children end with the run.
+def in_cgroup(path: str, argv: Sequence[str]) -> tuple[str, ...]:
+    """A command that starts ``argv`` in a cgroup of the lab, made when missing: it and its children end with the run.
 
     One hierarchy is enough to find them again, and a move costs milliseconds in each.
     """
@@ -313,8 +313,8 @@ def join_cgroup(path: str, pid: int) -> None:
         with contextlib.suppress(OSError):
             place = hierarchy / path.lstrip("/")
             place.mkdir(exist_ok=True)
-            (place / "cgroup.procs").write_text(str(pid))
-            return
+            return "/bin/sh", "-c", 'echo $$ > "$0"; exec "$@"', str(place / "cgroup.procs"), *argv
+    return tuple(argv)
 
 
 def kill_cgroup(directory: Path) -> None:

@@ -22,6 +22,7 @@ from lab.model.runtime import Family
 from lab.model.scenario import Scenario
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
+from lab.provision.engines import find_release
 from lab.report.matrix import ENGINE, RUNTIME
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, load_all, shipped_directory
@@ -102,7 +103,8 @@ def run(
     if not measured.finished:
         tell("interrupted; what was measured is stored: the same command with --reuse takes it from there")
         return EXIT_INTERRUPTED
-    tell(f"run {measured.header.id} is stored")
+    axis = f"{upgrade.axis}={upgrade.before},{upgrade.after}"
+    tell(f"run {measured.header.id} is stored: `permlab diff {measured.header.id} --axis {axis}` shows this again")
     left, right = (Side(run=measured, value=value) for value in (upgrade.before, upgrade.after))
     return show(compare(left, right, upgrade.axis), form)
 
@@ -128,7 +130,10 @@ def upgrade_of(before: str, after: str, runtimes: tuple[str, ...]) -> Upgrade:
 def _value(word: str) -> tuple[str, str]:
     """The axis that a word is a value of, and the value."""
     if word.partition("@")[0] in set(EngineFamily):
-        return ENGINE, str(parse_engine(word))
+        engine = parse_engine(word)
+        if engine.family is not EngineFamily.OCI:
+            find_release(engine)  # one that there is none of is a fault of the words, told before anything runs
+        return ENGINE, str(engine)
     names = expand_runtimes((word,), load_catalogue())
     if len(names) > 1:
         raise InputError(f"{word!r} stands for {len(names)} runtimes", details=", ".join(names), resolution="name one")

@@ -46,6 +46,7 @@ def test_engines_run_on_the_newest_default_runc_or_on_what_is_named() -> None:
         (("runc>=1.1.0,<1.1.2", "runc@1.1.15"), "stands for 2 runtimes"),
         (("runc@newest", "runc@1.1.15"), "is not a version"),
         (("docker@", "docker"), "does not name an engine"),
+        (("docker@99", "docker"), "does not know the engine docker@99"),
         (("debian-12", "debian-13"), "stands for nothing"),
     ],
 )

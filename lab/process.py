@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -106,7 +106,7 @@ def run(
     called before the process group is killed, so that a caller can end what the process has detached. ``on_quiet`` is
     called with the process's pid after every ``QUIET_SECONDS`` of waiting. ``meanwhile`` is called once, when the
     process has been started. ``quick`` starts the process by posix_spawn(3), which takes half the time, where the other
-    arguments allow that; it counts on :func:`keep_descriptors`.
+    arguments allow that; it counts on :func:`lab.children.keep_descriptors`.
 
     Raises ``FileNotFoundError`` or ``PermissionError`` when the program cannot be started.
     """
@@ -204,17 +204,6 @@ def _start(
         pass_fds=fds,
         process_group=0,
     )
-
-
-def keep_descriptors() -> None:
-    """Let no process that this one starts inherit a descriptor that this one was started with, but the three streams.
-
-    :class:`subprocess.Popen` sees to that by itself, posix_spawn(3) does not; all that Python opens is marked anyway.
-    """
-    for name in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(OSError):  # the descriptor of the listing itself
-            if int(name) not in {0, 1, 2}:
-                os.set_inheritable(int(name), False)  # noqa: FBT003  # the standard library's signature
 
 
 class _Spawned:
@@ -326,45 +315,6 @@ def end_all() -> None:
     """
     for process in tuple(_running.values()):
         end_group(process, grace=0.5)
-
-
-def wait_orphan(pid: int, until: float) -> int | None:
-    """The return code of a process that this one adopted (it is a subreaper), as in :class:`Completed`.
-
-    ``None`` when it did not end before the moment ``until`` on the monotonic clock, or is no child of this process.
-    """
-    while True:
-        try:
-            done, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            return None
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= until:
-            return None
-        time.sleep(0.002)
-
-
-def reap_adopted(names: Collection[str], until: float) -> None:
-    """Wait for the children of these names, until the moment ``until`` on the monotonic clock.
-
-    For children that this process adopted; ``names`` must be none of a program that it starts itself.
-    """
-    while left := [pid for pid, name in _children() if name in names]:
-        for pid in left:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-        if time.monotonic() >= until:
-            return
-        time.sleep(0.01)
-
-
-def _children() -> Iterator[tuple[int, str]]:
-    """The (pid, name) of every child of this process."""
-    for path in Path("/proc/self/task").glob("*/children"):
-        for child in path.read_text().split():
-            with contextlib.suppress(OSError):
-                yield int(child), Path(f"/proc/{child}/comm").read_text().rstrip("\n")
 
 
 class Collector:

@@ -23,7 +23,7 @@ from lab.engine.workspace import open_workspace
 from lab.errors import LabError
 from lab.model.engine import EngineFamily
 from lab.model.record import Record, Run, RunHeader
-from lab.model.scenario import Scenario
+from lab.model.scenario import Scenario, Task
 from lab.provision.cache import Cache
 from lab.provision.catalogue import load_catalogue
 from lab.provision.engines import find_engine
@@ -31,7 +31,7 @@ from lab.provision.images import pull_image
 from lab.provision.probe import probe
 from lab.provision.pulling import pull_all
 from lab.provision.runtimes import verify
-from lab.runner import Listener, Runner, Task
+from lab.runner import Listener, Runner
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS
 from lab.scenario.resolve import expectation_of, resolve

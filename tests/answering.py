@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from lab.model.record import Record
-from lab.model.scenario import Cell, Scenario
+from lab.model.scenario import Cell, Scenario, Task
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Verdict
-from lab.runner import Task
 from lab.scenario.expand import expand
 from lab.scenario.load import parse
 

@@ -14,7 +14,7 @@ from lab.bisection.mixes import mix
 from lab.bisection.words import bisect_data, bisect_text, mixed_data, mixed_text
 from lab.cli.cells import measuring, named_cell, named_cells
 from lab.errors import InputError
-from lab.runner import Task
+from lab.model.scenario import Task
 from lab.scenario.versions import name_key
 
 EXIT_CODES = {Ending.FOUND: 0, Ending.AGREE: 1, Ending.UNSTABLE: 1, Ending.UNKNOWN: 3}

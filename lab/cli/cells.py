@@ -14,12 +14,11 @@ from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
 from lab.errors import EngineError, InputError
 from lab.model.record import Record
-from lab.model.scenario import Scenario
+from lab.model.scenario import Scenario, Task
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
 from lab.report.escape import escape_text
 from lab.report.expectations import held
-from lab.runner import Task
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, load, shipped_directory
 from lab.session import Session, new_header, open_session, tasks_of

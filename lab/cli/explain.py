@@ -16,10 +16,10 @@ from lab.explain.situation import situation
 from lab.explain.variant import variant
 from lab.explain.why import Tried, explain, near_runtimes, try_cures
 from lab.explain.words import Explanation, explanation_data, explanation_markdown, explanation_text
+from lab.model.scenario import Task
 from lab.provision.cache import default_cache
 from lab.provision.images import pull_image
 from lab.report.causes import notes
-from lab.runner import Task
 from lab.scenario.resolve import resolve
 from lab.store import runs as store
 

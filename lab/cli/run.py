@@ -25,11 +25,10 @@ from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
 from lab.errors import InputError, StoreError
 from lab.model.record import Record, Run
-from lab.model.scenario import Scenario
+from lab.model.scenario import Scenario, Task
 from lab.provision.cache import Cache, default_cache
 from lab.report.expectations import held
 from lab.report.formats import RENDERERS, SUFFIXES
-from lab.runner import Task
 from lab.scenario.load import CONTROLS, find, parse
 from lab.session import Session, new_header, open_session, tasks_of
 from lab.store import runs as store

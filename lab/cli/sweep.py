@@ -12,8 +12,8 @@ from lab.bisection.sweep import sweep
 from lab.bisection.words import sweep_data, sweep_text
 from lab.cli.cells import measuring, named_cells
 from lab.cli.common import runtime_words
+from lab.model.scenario import Task
 from lab.provision.catalogue import load_catalogue
-from lab.runner import Task
 from lab.scenario.versions import expand_runtimes
 
 EXIT_UNKNOWN = 3

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from lab import process
+from lab import children, process
 from lab.engine import families, host
 from lab.engine.base import Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundle
@@ -303,7 +303,7 @@ def _create_start(calls: _Calls, streams: Streams, fds: tuple[int, ...]) -> Obse
         if all(call.returncode == 0 for call in made):
             until = time.monotonic() + calls.settings.deadline
             ended = container.collector.drain(until)
-            code = process.wait_orphan(container.pid, until) if ended else None
+            code = children.wait_orphan(container.pid, until) if ended else None
             fault = None if ended else f"the container did not end within its deadline of {calls.settings.deadline:g} s"
         else:
             container.collector.drain(time.monotonic() + 1)
@@ -389,7 +389,7 @@ class _Detached:
         if self._calls.remembered:
             self._calls.delete()
         with contextlib.suppress(OSError, ValueError):
-            process.wait_orphan(self.pid, time.monotonic() + 1)
+            children.wait_orphan(self.pid, time.monotonic() + 1)
         for fd in self._reading.values():
             os.close(fd)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import process
+from lab import children, process
 from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_fixture, remove_bundle
 from lab.engine.docker_images import Layers, config_of
@@ -217,7 +217,7 @@ class PodmanEngine:
         self.interrupt()
         for home in self._homes.values():
             home.end()
-        process.reap_adopted(_LEFT, time.monotonic() + REAP_SECONDS)
+        children.reap_adopted(_LEFT, time.monotonic() + REAP_SECONDS)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -228,6 +229,11 @@ def _make_private(root: Path) -> int | None:
         # crun makes directories in what is left, which must not be the host's own tmpfs below
         mounts.mount("permlab", unified, "tmpfs", 0, "mode=0755")
     mounts.mount("permlab", root, "tmpfs", 0, "mode=0755")
+    # engines open /dev/null for their containers, and some runtimes hand a container's streams to its user
+    null = root / "null"
+    os.mknod(null, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    null.chmod(0o666)
+    mounts.bind(null, Path(os.devnull))
     accounts = root / "accounts"
     accounts.mkdir()
     for name in ("passwd", "group", "subuid", "subgid"):

@@ -9,8 +9,7 @@ from typing import Any
 import tomli_w
 
 from lab.explain.cures import AS_IS, Cure
-from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Cell, Scenario
-from lab.runner import Task
+from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Cell, Scenario, Task
 from lab.scenario.expand import make_cell
 from lab.scenario.load import parse
 

@@ -11,10 +11,9 @@ from lab.bisection.bisect import Ending
 from lab.bisection.mixes import Mixed, mix
 from lab.explain.cures import Cure
 from lab.explain.variant import Variant
-from lab.model.scenario import Cell
+from lab.model.scenario import Cell, Task
 from lab.provision.catalogue import load_catalogue
 from lab.report.flips import Answer
-from lab.runner import Task
 from lab.scenario.expand import axes_of, reason_left_out
 
 PASSED = Answer("passed")

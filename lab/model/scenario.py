@@ -77,6 +77,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One cell and the scenario that it belongs to."""
+
+    scenario: Scenario
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """A cell ready to run: what it says in full."""
 

@@ -10,8 +10,8 @@ from lab_session import RUNC
 
 from lab.engine.host import host_facts
 from lab.model.record import Record
+from lab.model.scenario import Task
 from lab.provision.cache import default_cache
-from lab.runner import Task
 from lab.scenario.load import parse
 from lab.session import new_header, open_session, tasks_of
 from lab.store import runs as store

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from lab import process
-from lab.process import Collector, Identity, end_all, end_group, run, small_environment, spawn, wait_orphan
+from lab import children, process
+from lab.children import wait_orphan
+from lab.process import Collector, Identity, end_all, end_group, run, small_environment, spawn
 
 SHELL = "/bin/sh"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="taking another identity needs root")
@@ -25,7 +26,7 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="taking another identity nee
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test is run for both ways to start a process."""
     if request.param == "posix_spawn":
-        process.keep_descriptors()
+        children.keep_descriptors()
     monkeypatch.setitem(MORE, "quick", request.param == "posix_spawn")
 
 
@@ -132,7 +133,7 @@ def test_started_quickly_a_process_inherits_no_descriptor_once_they_are_kept() -
     reading, writing = os.pipe()
     os.set_inheritable(reading, True)  # noqa: FBT003  # positional only
     try:
-        process.keep_descriptors()
+        children.keep_descriptors()
         listing = "import os; print(sorted(int(fd) for fd in os.listdir('/proc/self/fd')))"
         done = run([sys.executable, "-c", listing], deadline=20, quick=True)
     finally:

@@ -152,11 +152,17 @@ class DockerEngine:
     def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
         container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client))
         self._running[cell.bundle.identifier] = cell.daemon
+        restarts = cell.daemon.restarts
+        failed = False
         try:
             container.run(meanwhile)
         except CallFailed:
+            failed = True
+        if failed or container.seen.exit_code:  # what a dying daemon says, or its end does to containers, is no finding
             if ending := cell.daemon.ended():
-                raise EngineError(ending) from None  # what a dying daemon says is no finding
+                raise EngineError(ending)
+            if cell.daemon.restarts != restarts:
+                raise EngineError("the Docker daemon ended while the cell ran")
         container.look()
         container.remove()
         return container.seen

@@ -55,6 +55,7 @@ class DockerDaemon(Protocol):
     """A daemon that answers."""
 
     build: EngineBuild
+    restarts: int
 
     @property
     def client(self) -> docker.APIClient:
@@ -99,7 +100,7 @@ class PrivateDaemon:
     build: EngineBuild
     workspace: Workspace
     remap: tuple[int, int] | None = None
-    restarted: bool = False
+    restarts: int = 0
     _runtimes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -260,9 +261,9 @@ class PrivateDaemon:
         with self._lock:
             if self._dockerd.alive and self._containerd.alive:
                 return
-            if self.restarted:
+            if self.restarts:
                 raise EngineError("the Docker daemon has ended twice", details=self.ended() or "")
-            self.restarted = True
+            self.restarts += 1
             self.kill_containers()
             if not self._containerd.alive:
                 self._dockerd.stop()

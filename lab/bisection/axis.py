@@ -32,18 +32,19 @@ class Line:
 
 def line(task: Task, axis: str, values: Sequence[str]) -> Line:
     """The cell of a task at every one of ``values``."""
-    cells = [moved(task.cell, {axis: value}) for value in values]
-    reasons = [reason_left_out(task.scenario, cell) for cell in cells]
     return Line(
         id=open_id(task.cell, axis),
         scenario=task.scenario,
         axis=axis,
         values=tuple(values),
-        tasks=tuple(
-            f"left out by the scenario: {reason}" if reason else Task(scenario=task.scenario, cell=cell)
-            for cell, reason in zip(cells, reasons, strict=True)
-        ),
+        tasks=tuple(asking_for(task.scenario, moved(task.cell, {axis: value})) for value in values),
     )
+
+
+def asking_for(scenario: Scenario, cell: Cell) -> Task | str:
+    """The task for a cell, or why the scenario does not have it."""
+    reason = reason_left_out(scenario, cell)
+    return f"left out by the scenario: {reason}" if reason else Task(scenario=scenario, cell=cell)
 
 
 def moved(cell: Cell, values: dict[str, str]) -> Cell:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lab.bisection.asking import Asked, Lab, ask
-from lab.bisection.axis import moved
+from lab.bisection.axis import asking_for, moved
 from lab.bisection.bisect import Ending
 from lab.errors import InputError
 from lab.model.scenario import Cell, Task
 from lab.report.flips import answer_words
-from lab.scenario.expand import reason_left_out
 
 MOST_AXES = 12
 """Axes in which two cells may differ: beyond, all the mixes are too many to run."""
@@ -118,10 +117,6 @@ def _of_ends(ends: Sequence[Asked]) -> Ending | None:
 
 def _run(lab: Lab, good: Task, bad: Task, sets: Sequence[tuple[str, ...]], *, times: int) -> tuple[Mix, ...]:
     cells = [moved(good.cell, {name: bad.cell.value(name) for name in names}) for names in sets]
-    reasons = [reason_left_out(good.scenario, cell) for cell in cells]
-    tasks = [
-        f"left out by the scenario: {reason}" if reason else Task(scenario=good.scenario, cell=cell)
-        for cell, reason in zip(cells, reasons, strict=True)
-    ]
+    tasks = [asking_for(good.scenario, cell) for cell in cells]
     asked = ask(lab, tasks, [cell.id for cell in cells], times=times)
     return tuple(Mix(axes=names, asked=one) for names, one in zip(sets, asked, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from lab.bisection.axis import ENGINE, RUNTIME, Line, line, open_id, ordered_val
 from lab.bisection.bisect import Ending, bisect
 from lab.bisection.mixes import mix
 from lab.bisection.words import bisect_data, bisect_text, mixed_data, mixed_text
-from lab.cli.cells import measuring, named_cell, named_cells
+from lab.cli.cells import answer, measuring, named_cell, named_cells
 from lab.errors import InputError
 from lab.model.scenario import Task
 from lab.scenario.versions import name_key
@@ -84,7 +83,7 @@ def run(
         raise InputError(f"both ends are {along.values[low]}", resolution="choose two with --from and --to")
     with measuring(texts, jobs=jobs) as bench:
         found = bisect(bench, along, low, high, times=repeat, tell=bench.note)
-    click.echo(json.dumps(bisect_data(found), indent=1) if form == "json" else bisect_text(found), nl=form == "json")
+    answer(form, bisect_text(found), bisect_data(found))
     return EXIT_CODES[found.ending]
 
 
@@ -94,7 +93,7 @@ def _over_axes(cells: tuple[str, ...], *, scenario: str | None, repeat: int, job
     (good, texts), (bad, others) = (named_cell(cell, scenario) for cell in cells)
     with measuring({**texts, **others}, jobs=jobs) as bench:
         found = mix(bench, good, bad, times=repeat, tell=bench.note)
-    click.echo(json.dumps(mixed_data(found), indent=1) if form == "json" else mixed_text(found), nl=form == "json")
+    answer(form, mixed_text(found), mixed_data(found))
     return EXIT_CODES[found.ending]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import click
 
 from lab.cli.common import runs_directory, tell
 from lab.cli.progress import Progress, interruptible
@@ -132,6 +136,11 @@ def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
             resolution="`permlab show CELL` shows one of them, `permlab doctor` what this host can do",
         )
     tell(f"run {header.id} is stored: `permlab show CELL --run {header.id}` shows a cell of it")
+
+
+def answer(form: str, text: str, data: Mapping[str, Any]) -> None:
+    """Print what was found: for people, or as JSON."""
+    click.echo(json.dumps(data, indent=1) + "\n" if form == "json" else text, nl=False)
 
 
 def _paths(word: str, scenario: str | None) -> list[Path]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
 from lab.bisection.bisect import Ending
-from lab.cli.cells import measuring, named_cell
+from lab.cli.cells import answer, measuring, named_cell
 from lab.explain.config import config_of
 from lab.explain.cures import Cure, cures
 from lab.explain.situation import situation
@@ -24,11 +22,6 @@ from lab.scenario.resolve import resolve
 from lab.store import runs as store
 
 EXIT_CODES = {Ending.FOUND: 0, Ending.AGREE: 1, Ending.UNSTABLE: 1, Ending.UNKNOWN: 3}
-FORMATS: Mapping[str, Callable[[Explanation], str]] = {
-    "terminal": explanation_text,
-    "markdown": explanation_markdown,
-    "json": lambda found: json.dumps(explanation_data(found), indent=1) + "\n",
-}
 
 
 @click.command("explain")
@@ -38,7 +31,9 @@ FORMATS: Mapping[str, Callable[[Explanation], str]] = {
     "--repeat", type=click.IntRange(min=1), default=3, show_default=True, help="Runs of the cell: is it stable?"
 )
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Cells at once (default: all cores).")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="terminal", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["terminal", "markdown", "json"]), default="terminal", show_default=True
+)
 @click.pass_context
 def command(context: click.Context, /, **kwargs: Any) -> None:
     """Explain why CELL fails: the smallest set of its settings that makes the failure, and one-change cures.
@@ -85,7 +80,8 @@ def run(cell: str, *, scenario: str | None, repeat: int, jobs: int | None, form:
             notes=notes().get(why.answer.cause),
             run=run_id,
         )
-    click.echo(FORMATS[form](found), nl=False)
+    text = explanation_markdown(found) if form == "markdown" else explanation_text(found)
+    answer(form, text, explanation_data(found))
     return EXIT_CODES[why.ending]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from lab.bisection.axis import RUNTIME, Line, line, open_id, ordered_values, runtime_values
 from lab.bisection.sweep import sweep
 from lab.bisection.words import sweep_data, sweep_text
-from lab.cli.cells import measuring, named_cells
+from lab.cli.cells import answer, measuring, named_cells
 from lab.cli.common import runtime_words
 from lab.model.scenario import Task
 from lab.provision.catalogue import load_catalogue
@@ -58,7 +57,7 @@ def run(
     lines = _lines(named.tasks, axis, runtime_words(runtimes) if axis == RUNTIME else ())
     with measuring(named.texts, jobs=jobs) as bench:
         found = sweep(bench, lines, times=repeat)
-    click.echo(json.dumps(sweep_data(found), indent=1) if form == "json" else sweep_text(found), nl=form == "json")
+    answer(form, sweep_text(found), sweep_data(found))
     return 0 if all(one.spans for one in found) else EXIT_UNKNOWN
 
 

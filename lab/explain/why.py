@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lab.bisection.asking import Asked, Lab, ask
-from lab.bisection.axis import ENGINE, RUNTIME, moved, runtime_values
+from lab.bisection.axis import ENGINE, RUNTIME, asking_for, moved, runtime_values
 from lab.bisection.bisect import Ending
 from lab.bisection.mixes import Mixed, mix
 from lab.explain.cures import Cure
@@ -14,7 +14,7 @@ from lab.explain.variant import Variant
 from lab.model.scenario import Cell, Task
 from lab.provision.catalogue import load_catalogue
 from lab.report.flips import Answer
-from lab.scenario.expand import axes_of, reason_left_out
+from lab.scenario.expand import axes_of
 
 PASSED = Answer("passed")
 
@@ -73,10 +73,11 @@ def explain(lab: Lab, task: Task, *, times: int, tell: Callable[[str], None] = l
     neighbours = _neighbours(lab, task, tell)
     mixed = None
     for good in _good_cells(task.cell, neighbours):
-        if reason_left_out(task.scenario, good):
+        asking = asking_for(task.scenario, good)
+        if isinstance(asking, str):
             continue
         tell(f"compared with {good.id}")
-        found = mix(lab, Task(scenario=task.scenario, cell=good), task, times=times, tell=tell)
+        found = mix(lab, asking, task, times=times, tell=tell)
         if found.good.answer == PASSED:
             mixed = found
             break
@@ -116,12 +117,7 @@ def try_cures(lab: Lab, made: Variant, cures: Sequence[Cure], runtimes: Sequence
 
 def _neighbours(lab: Lab, task: Task, tell: Callable[[str], None]) -> tuple[Neighbour, ...]:
     places = list(_places(task))
-    cells = [moved(task.cell, {axis: value}) for axis, value in places]
-    reasons = [reason_left_out(task.scenario, cell) for cell in cells]
-    tasks = [
-        f"left out by the scenario: {reason}" if reason else Task(scenario=task.scenario, cell=cell)
-        for cell, reason in zip(cells, reasons, strict=True)
-    ]
+    tasks = [asking_for(task.scenario, moved(task.cell, {axis: value})) for axis, value in places]
     tell(f"{len(places)} neighbours, which differ in one axis")
     asked = ask(lab, tasks, [value for _, value in places])
     return tuple(Neighbour(axis=axis, value=value, asked=one) for (axis, value), one in zip(places, asked, strict=True))

@@ -95,7 +95,8 @@ class Bench:
         self._controlled |= first
         controls = tasks_of((self.controls,), tuple(sorted(first))) if first else []
         wanted = [task for task in tasks if anew or task.cell.id not in self.session.records]
-        self.progress.expect(len(controls) + len(wanted))
+        if controls or wanted:
+            self.progress.expect(len(controls) + len(wanted))
         if anew:
             self.session.measure(controls)
             return self.session.measure(tasks, anew=True)

@@ -18,7 +18,8 @@ class Turn:
     """A flip: the last value of one answer, the first of another, and what the lab knows of changes between them.
 
     ``unknown`` are values between the two. ``notes`` is the address of the release's own notes, empty where none is
-    known.
+    known, and where both are builds of one version. ``patched`` are those of the two that a distribution built: what
+    differs may be its own patches, not upstream's change.
     """
 
     before: str
@@ -28,6 +29,7 @@ class Turn:
     unknown: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     notes: str = ""
+    patched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +79,7 @@ def known_turn(line: Line, *, before: str, after: str, was: Answer, now: Answer,
     changes = load_changes()
     causes = frozenset({was.cause, now.cause} - {""})
     newer = max(before, after, key=name_key) if family(after) else ""
+    one_version = before.partition("+")[0] == after.partition("+")[0]
     return Turn(
         before=before,
         after=after,
@@ -84,5 +87,6 @@ def known_turn(line: Line, *, before: str, after: str, was: Answer, now: Answer,
         now=now,
         unknown=unknown,
         changes=changes.between(before, after, causes=causes, scenario=line.scenario.id),
-        notes=changes.release_notes(newer),
+        notes="" if one_version else changes.release_notes(newer),
+        patched=tuple(value for value in (before, after) if family(value) and "+" in value),
     )

@@ -117,6 +117,7 @@ def turn_data(turn: Turn) -> dict[str, Any]:
             for change in turn.changes
         ],
         "release_notes": turn.notes,
+        "patched": list(turn.patched),
     }
 
 
@@ -148,6 +149,8 @@ def turn_lines(turn: Turn) -> Iterator[str]:
     yield f"flip: {_said(turn.before)} → {_said(turn.after)}"
     if turn.unknown:
         yield f"  somewhere in there: {_listed(turn.unknown)} could not be told"
+    if turn.patched:
+        yield f"  {_listed(turn.patched)}: built by a distribution, with patches of its own"
     for change in turn.changes:
         yield f"  {change.family} {change.since} {change.what}"
         yield from (f"    {link}" for link in change.links)

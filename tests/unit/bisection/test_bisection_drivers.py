@@ -75,6 +75,14 @@ def test_a_sweep_lists_every_flip_with_what_is_known_of_it() -> None:
     ]
 
 
+def test_a_distributions_patches_are_not_upstreams_change() -> None:
+    (found,) = sweep(of_version({"1.0.0-rc93+debian11": DENIED}), [runtimes()])
+    here, back = found.turns
+    assert (here.patched, here.notes) == (("runc@1.0.0-rc93+debian11",), "")
+    assert back.patched == here.patched
+    assert "1.0.0-rc93+debian11: built by a distribution" in sweep_text([found])
+
+
 def test_what_the_scenario_leaves_out_is_unknown_and_not_run() -> None:
     one = task(user="0:0", caps="none")
     lab = AnsweringLab(say=lambda *_: PASSED)

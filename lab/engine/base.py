@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import Workspace
 from lab.model.engine import EngineBuild
 from lab.model.image import Image
@@ -16,7 +18,7 @@ from lab.model.scenario import Resolved
 from lab.provision.cache import Cache
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class EngineContext:
     """What every engine of a run is made with.
 
@@ -28,6 +30,11 @@ class EngineContext:
     probe_layer: Path
     cache: Cache
     docker_host: str | None = None
+
+    @cached_property
+    def subordinate(self) -> SubordinateIds:
+        """The run's subordinate ids: all engines write into the same account files."""
+        return SubordinateIds(workspace=self.workspace, cache=self.cache)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,26 +29,25 @@ from lab.model.settings import Action, Settings
 from lab.oci.capabilities import full_name
 from lab.oci.spec import process_args
 from lab.oci.users import UserNotFound
-from lab.provision.cache import Cache
 
 
 @dataclass(slots=True, kw_only=True)
 class OciEngine:
     """Runs cells by calling an OCI runtime itself. ``probe_layer`` is the directory that holds the probe.
 
-    ``cache`` is where newuidmap comes from when a cell's caller has subordinate ids and the host has none.
+    ``subordinate`` gives ranges to rootless callers; all engines of a run share one.
     """
 
     workspace: Workspace
     probe_layer: Path
-    cache: Cache | None = None
+    subordinate: SubordinateIds | None = None
     name: str = "oci"
     build: EngineBuild | None = None
     _subordinate: SubordinateIds = field(init=False)
     _running: dict[int, _Calls] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._subordinate = SubordinateIds(workspace=self.workspace, cache=self.cache)
+        self._subordinate = self.subordinate or SubordinateIds(workspace=self.workspace, cache=None)
 
     def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
         """Why this host cannot run the cell, or ``None``."""

@@ -21,7 +21,6 @@ from lab.engine.host import user_namespaces
 from lab.engine.once import Once
 from lab.engine.podman_home import PodmanHome
 from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpressible
-from lab.engine.subordinate import SubordinateIds
 from lab.engine.workspace import kill_cgroups
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
@@ -89,7 +88,7 @@ class PodmanEngine:
         self.name = str(self.engine)
         workspace, cache, probe = self.context.workspace, self.context.cache, self.context.probe_layer
         self._layers = Layers(workspace=workspace, cache=cache, probe_layer=probe)
-        self._subordinate = SubordinateIds(workspace=workspace, cache=cache)
+        self._subordinate = self.context.subordinate
 
     def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
         """Why the cell cannot run: what podman has no word for, or what this host does not allow."""

@@ -20,7 +20,7 @@ Maker = Callable[[EngineName, EngineContext], Engine]
 
 
 def _oci(_name: EngineName, context: EngineContext) -> Engine:
-    return OciEngine(workspace=context.workspace, probe_layer=context.probe_layer, cache=context.cache)
+    return OciEngine(workspace=context.workspace, probe_layer=context.probe_layer, subordinate=context.subordinate)
 
 
 FAMILIES: Mapping[EngineFamily, Maker] = {

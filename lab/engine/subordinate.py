@@ -43,10 +43,11 @@ class SubordinateIds:
                 self._reason = self._make_ready()
             return self._reason
 
-    def grant(self, uid: int, gid: int, ids: tuple[int, int]) -> None:
+    def grant(self, uid: int, gid: int, ids: tuple[int, int], *, alone: bool = False) -> None:
         """Give the caller the range (first id, size), for as long as the run lasts; the same again changes nothing.
 
-        Raises :class:`HostError` when the host has an account with this uid and another gid.
+        Raises :class:`HostError` when the host has an account with this uid and another gid, or, for a caller that
+        takes every range that it has (``alone``), when it has another one.
         """
         with self._lock:
             accounts = self.workspace.root / "accounts"
@@ -59,8 +60,14 @@ class SubordinateIds:
                     f"uid {uid} is the host's account {own[0]}, whose group is {own[_GID_FIELD]} and not {gid}",
                     resolution="name another uid or gid for the cell's caller",
                 )
+            line, names = f"{uid}:{ids[0]}:{ids[1]}", {str(uid), own[0] if own is not None else f"permlab-{uid}"}
             for name in ("subuid", "subgid"):
-                self.workspace.add_account(name, f"{uid}:{ids[0]}:{ids[1]}")
+                if alone and (others := _ranges(accounts / name, names) - {line}):
+                    raise HostError(
+                        f"uid {uid} has another range of subordinate ids: {', '.join(sorted(others))} in /etc/{name}",
+                        resolution="name another uid for the cell's caller (caller.uid)",
+                    )
+                self.workspace.add_account(name, line)
 
     def _make_ready(self) -> str | None:
         lacking = [n for n in ("passwd", "subuid", "subgid") if not (self.workspace.root / "accounts" / n).is_file()]
@@ -89,3 +96,8 @@ class SubordinateIds:
         unpacked = self.workspace.root / "uidmap"
         unpack(fetch(self.cache, SUITE, ["uidmap"])[0].path, unpacked)
         return {tool: unpacked / "usr" / "bin" / tool for tool in TOOLS}
+
+
+def _ranges(path: Path, names: set[str]) -> set[str]:
+    """The lines of a subuid or subgid file that give one of these names a range."""
+    return {line for line in path.read_text().splitlines() if line.partition(":")[0] in names}

@@ -1,16 +1,16 @@
 """Two sides of measurements → what changed from the left one to the right one, cell by cell. Pure.
 
-The sides are two runs, or two values of one axis (inside one run, or one in each). Cells are compared only when they
-are equal on every other axis; what has no partner, or a partner that is asked something else, is told and not compared.
-Compared are verdict, cause and phase, never texts or exit codes. Skipped and errored cells are unknown: they neither
-regress nor improve. Controls are no cells; they decide whether a run is void.
+The sides are two runs, or two values of one axis or of several together (inside one run, or one in each). Cells are
+compared only when they are equal on every other axis; what has no partner, or a partner that is asked something else,
+is told and not compared. Compared are verdict, cause and phase, never texts or exit codes. Skipped and errored cells
+are unknown: they neither regress nor improve. Controls are no cells; they decide whether a run is void.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -27,7 +27,7 @@ PARTS: tuple[Part, ...] = ("runtime", "image", "engine", "probe")
 
 Where = Literal["left", "right"]
 _Key = tuple[str, frozenset[tuple[str, str]]]
-"""Scenario and (axis, value) pairs, without the compared axis."""
+"""Scenario and (axis, value) pairs, without the compared axes."""
 
 
 class Change(StrEnum):
@@ -50,10 +50,14 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One side: a run, and the value that the compared axis has here where one is compared."""
+    """One side: a run, and the value that each compared axis has here where any are compared."""
 
     run: Run
-    value: str | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, record: Record) -> bool:
+        """Whether a record of this run belongs to the side."""
+        return all(record.axes.get(axis) == value for axis, value in self.values.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ class Comparison:
 
     left: Side
     right: Side
-    axis: str | None
+    axes: tuple[str, ...]
     pairs: Mapping[Change, tuple[Pair, ...]]
     deleted: tuple[Record, ...]
     added: tuple[Record, ...]
@@ -143,17 +147,18 @@ class Comparison:
         return Answer.UNKNOWN if self.lost else Answer.NO_REGRESSIONS
 
 
-def compare(left: Side, right: Side, axis: str | None = None) -> Comparison:
-    """Compare two sides; with ``axis``, each has a value of it. Linear in the number of records.
+def compare(left: Side, right: Side) -> Comparison:
+    """Compare two sides, which have values of the same axes. Linear in the number of records.
 
     Runs of different versions of the lab are both judged again: a change of its rules is none of the containers.
     """
     if left.run.header.lab_version != right.run.header.lab_version:
         left, right = _judged(left), _judged(right)
-    before, misfits = _cells(left, right, axis, "left")
-    after, others = _cells(right, left, axis, "right")
+    axes = tuple(left.values)
+    before, misfits = _cells(left, right, "left")
+    after, others = _cells(right, left, "right")
     misfits += others
-    rewritten = _rewritten(left.run, right.run) if axis in {None, *BESIDE_SETTINGS} else frozenset()
+    rewritten = _rewritten(left.run, right.run) if BESIDE_SETTINGS.issuperset(axes) else frozenset()
     pairs: dict[Change, list[Pair]] = {change: [] for change in Change}
     for key, record in before.items():
         partner = after.get(key)
@@ -166,23 +171,23 @@ def compare(left: Side, right: Side, axis: str | None = None) -> Comparison:
                 Misfit(side="right", record=partner, reason=reason),
             )
         else:
-            pair = _pair(record, partner, axis)
+            pair = _pair(record, partner, axes)
             pairs[pair.change].append(pair)
     gone = [record for key, record in before.items() if key not in after]
     come = [record for key, record in after.items() if key not in before]
-    deleted, unmatched = _alone(gone, after.values(), right.value, axis, "left")
-    added, others = _alone(come, before.values(), left.value, axis, "right")
+    deleted, unmatched = _alone(gone, after.values(), right, "left")
+    added, others = _alone(come, before.values(), left, "right")
     every = [pair for some in pairs.values() for pair in some]
     return Comparison(
         left=left,
         right=right,
-        axis=axis,
+        axes=axes,
         pairs={change: tuple(some) for change, some in pairs.items()},
         deleted=deleted,
         added=added,
         misfits=(*misfits, *unmatched, *others),
         swaps=_swaps(every),
-        twins=sum(_twins(pair, axis) for pair in every) if axis in PARTS else 0,
+        twins=sum(_twins(pair, axes) for pair in every) if axes and set(PARTS).issuperset(axes) else 0,
     )
 
 
@@ -196,7 +201,7 @@ def cells(run: Run) -> tuple[Record, ...]:
     return tuple({record.cell: record for record in chosen}.values())
 
 
-def _cells(side: Side, other: Side, axis: str | None, where: Where) -> tuple[dict[_Key, Record], list[Misfit]]:
+def _cells(side: Side, other: Side, where: Where) -> tuple[dict[_Key, Record], list[Misfit]]:
     """The cells of one side by what they must share with a partner, and those that belong to no side.
 
     Inside one run the latter are listed on the left only.
@@ -205,17 +210,23 @@ def _cells(side: Side, other: Side, axis: str | None, where: Where) -> tuple[dic
     found: dict[_Key, Record] = {}
     outside: list[Misfit] = []
     for record in cells(side.run):
-        if axis is None:
-            found[record.scenario, frozenset(record.axes.items())] = record
-            continue
-        value = record.axes.get(axis)
-        if value == side.value:
-            found[record.scenario, frozenset(pair for pair in record.axes.items() if pair[0] != axis)] = record
-        elif not one_run or (where == "left" and value != other.value):
-            wanted = f"neither {side.value} nor {other.value}" if one_run else f"not {side.value}"
-            reason = f"the scenario has no axis {axis}" if value is None else f"its {axis} is {wanted}"
+        if side.has(record):
+            rest = frozenset(pair for pair in record.axes.items() if pair[0] not in side.values)
+            found[record.scenario, rest] = record
+        elif not one_run or (where == "left" and not other.has(record)):
+            reason = _outside(record, side, other if one_run else None)
             outside.append(Misfit(side=where, record=record, reason=reason))
     return found, outside
+
+
+def _outside(record: Record, side: Side, other: Side | None) -> str:
+    """Why a cell belongs to no side."""
+    for axis in side.values:
+        if axis not in record.axes:
+            return f"the scenario has no axis {axis}"
+    value = ", ".join(side.values.values())
+    wanted = f"not {value}" if other is None else f"neither {value} nor {', '.join(other.values.values())}"
+    return f"its {' and '.join(side.values)} {'are' if len(side.values) > 1 else 'is'} {wanted}"
 
 
 def _rewritten(left: Run, right: Run) -> frozenset[str]:
@@ -230,7 +241,7 @@ def _settings_differ(left: Record, right: Record) -> bool:
     return bool(one and other) and one != other
 
 
-def _pair(left: Record, right: Record, axis: str | None) -> Pair:
+def _pair(left: Record, right: Record, axes: Collection[str]) -> Pair:
     before, after = _answer(left), _answer(right)
     if before is None or after is None:
         change = Change.UNKNOWN
@@ -246,7 +257,7 @@ def _pair(left: Record, right: Record, axis: str | None) -> Pair:
         right=right,
         change=change,
         differs=tuple(name for name, one, other in differs if one != other),
-        swapped=tuple(part for part in PARTS if part != axis and _other_bytes(part, left, right)),
+        swapped=tuple(part for part in PARTS if part not in axes and _other_bytes(part, left, right)),
     )
 
 
@@ -270,9 +281,9 @@ def _other_bytes(part: str, left: Record, right: Record) -> bool:
     return bool(one and other) and one != other
 
 
-def _twins(pair: Pair, axis: str | None) -> bool:
-    """Whether the two values of the compared axis are one binary, image or engine."""
-    return axis is not None and _digest(axis, pair.left) == _digest(axis, pair.right) != ""
+def _twins(pair: Pair, axes: Collection[str]) -> bool:
+    """Whether the values of the compared axes are the same binary, image or engine on both sides."""
+    return all(_digest(axis, pair.left) == _digest(axis, pair.right) != "" for axis in axes)
 
 
 def _swaps(pairs: Iterable[Pair]) -> tuple[Swap, ...]:
@@ -288,11 +299,12 @@ def _swaps(pairs: Iterable[Pair]) -> tuple[Swap, ...]:
 
 
 def _alone(
-    records: Iterable[Record], partners: Iterable[Record], value: str | None, axis: str | None, where: Where
+    records: Iterable[Record], partners: Iterable[Record], other: Side, where: Where
 ) -> tuple[tuple[Record, ...], list[Misfit]]:
     """The cells that only this side has, and those that cannot have a partner on the other one, with the reason."""
-    if axis is not None:
-        reason = f"no cell with {axis} {value} is equal on every other axis"
+    if other.values:
+        wanted = " and ".join(f"{axis} {value}" for axis, value in other.values.items())
+        reason = f"no cell with {wanted} is equal on every other axis"
         return (), [Misfit(side=where, record=record, reason=reason) for record in records]
     shapes: dict[str, set[frozenset[str]]] = {}
     for partner in partners:

@@ -30,13 +30,16 @@ FORMAT = click.option(
 @click.argument("right", metavar="[B]", required=False)
 @click.option(
     "--axis",
+    "axes",
+    multiple=True,
     metavar="NAME=X,Y",
-    help="Compare two values of this axis, as the runs write them: X in A with Y in B, or both in A.",
+    help="Compare two values of this axis, as the runs write them: X in A with Y in B, or both in A. May be repeated: "
+    "all X with all Y.",
 )
 @FORMAT
 @click.pass_context
 def command(context: click.Context, /, **kwargs: Any) -> None:
-    """Show what changed between two stored runs, or between two values of one axis: regressions first.
+    """Show what changed between two stored runs, or between two values of an axis: regressions first.
 
     A and B are stored runs: an id, the start of one, or last. Only cells that are equal on every other axis are
     compared, by verdict, cause and phase; the rest is listed with the reason. Skipped and errored cells are unknown.
@@ -56,19 +59,21 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
     context.exit(run(**kwargs))
 
 
-def run(left: str, right: str | None, *, axis: str | None, form: str) -> int:
+def run(left: str, right: str | None, *, axes: tuple[str, ...], form: str) -> int:
     """Compare, print, and return the exit code."""
-    if right is None and axis is None:
+    if right is None and not axes:
         raise InputError(
             "a diff needs two runs, or one run and --axis",
             resolution=f"try `permlab diff {left} --axis runtime=X,Y`; `permlab runs` lists the runs",
         )
     before = read(find(runs_directory(), left))
     after = before if right is None else read(find(runs_directory(), right))
-    if axis is None:
-        return show(compare(Side(run=before), Side(run=after)), form)
-    name, one, other = split_axis(axis, before, after)
-    return show(compare(Side(run=before, value=one), Side(run=after, value=other), name), form)
+    values = [split_axis(axis, before, after) for axis in axes]
+    one = Side(run=before, values={name: value for name, value, _ in values})
+    other = Side(run=after, values={name: value for name, _, value in values})
+    if before is after and one.values == other.values:
+        raise InputError(f"--axis {axes[-1]!r} compares a value with itself")
+    return show(compare(one, other), form)
 
 
 def show(found: Comparison, form: str) -> int:
@@ -94,8 +99,6 @@ def split_axis(text: str, left: Run, right: Run) -> tuple[str, str, str]:
     splits = [(",".join(parts[:place]), ",".join(parts[place:])) for place in range(1, len(parts))]
     for one, other in splits:
         if one in known and other in others:
-            if one == other and left is right:
-                raise InputError(f"--axis {text!r} compares a value with itself", details=_listed(known))
             return name, one, other
     details = _listed(known) if left is right else f"{_listed(known, 'in A')}\n{_listed(others, 'in B')}"
     raise InputError(f"--axis {text!r} does not name two values that the cells have", details=details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +20,10 @@ from lab.errors import InputError
 from lab.model.engine import EngineFamily
 from lab.model.record import Run
 from lab.model.runtime import Family
-from lab.model.scenario import Scenario
+from lab.model.scenario import Cell, Scenario
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
-from lab.provision.engines import find_release
+from lab.provision.engines import engine_releases, find_release
 from lab.report.matrix import ENGINE, RUNTIME
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, load_all, shipped_directory
@@ -30,19 +31,24 @@ from lab.scenario.versions import expand_runtimes, name_key, parse_engine
 from lab.session import new_header, open_session, tasks_of
 from lab.store import runs as store
 
+_PLATFORM = re.compile(r"(?P<distribution>debian)-(?P<release>\d+)")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """From one value of an axis to another. ``runtimes`` are what the cells run on: both, when the axis is theirs."""
+    """From some values of some axes to others. ``runtimes`` are what the cells run on: both, where they change."""
 
-    axis: str
-    before: str
-    after: str
+    before: Mapping[str, str]
+    after: Mapping[str, str]
     runtimes: tuple[str, ...]
+
+    def measures(self, cell: Cell) -> bool:
+        """Whether a cell belongs to one of the sides."""
+        return any(all(cell.value(axis) == value for axis, value in side.items()) for side in (self.before, self.after))
 
 
 @click.command("upgrade")
-@click.option("--from", "before", required=True, metavar="X", help="A runtime (runc@1.1.15) or an engine.")
+@click.option("--from", "before", required=True, metavar="X", help="A runtime, an engine, or a platform release.")
 @click.option("--to", "after", required=True, metavar="Y", help="What to compare it with; of the same kind.")
 @click.argument("scenarios", nargs=-1)
 @selection
@@ -53,8 +59,9 @@ class Upgrade:
 def command(context: click.Context, /, **kwargs: Any) -> None:
     """Run SCENARIOS with X and with Y, controls included, and show what changed: as `permlab diff` does.
 
-    Without SCENARIOS, every shipped scenario that has cells for both. X and Y may be of different families. An engine
-    is measured with the runtimes of --runtimes, or with the newest release of runc that the lab knows.
+    Without SCENARIOS, every shipped scenario that has cells for both. X and Y are two runtimes or two engines, of any
+    families, or two releases of a platform: debian-12 is Docker and runc as Debian 12 builds them. An engine is
+    measured with the runtimes of --runtimes, or with the newest release of runc that the lab knows.
 
     \b
     Examples:
@@ -62,6 +69,7 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
       permlab upgrade --from crun@1.8.1 --to crun@1.21 --format markdown > comment.md
       permlab upgrade --from runc@1.4.3 --to crun@1.28 --where 'caps == "cri"'
       permlab upgrade --from docker@20.10.24 --to docker@26.1.5 chdir-cwd --runtimes runc@1.1.15
+      permlab upgrade --from debian-12 --to debian-13 chdir-cwd
 
     \b
     Exit codes:
@@ -103,41 +111,55 @@ def run(
     if not measured.finished:
         tell("interrupted; what was measured is stored: the same command with --reuse takes it from there")
         return EXIT_INTERRUPTED
-    axis = f"{upgrade.axis}={upgrade.before},{upgrade.after}"
-    tell(f"run {measured.header.id} is stored: `permlab diff {measured.header.id} --axis {axis}` shows this again")
-    left, right = (Side(run=measured, value=value) for value in (upgrade.before, upgrade.after))
-    return show(compare(left, right, upgrade.axis), form)
+    axes = " ".join(f"--axis {axis}={value},{upgrade.after[axis]}" for axis, value in upgrade.before.items())
+    tell(f"run {measured.header.id} is stored: `permlab diff {measured.header.id} {axes}` shows this again")
+    return show(compare(Side(run=measured, values=upgrade.before), Side(run=measured, values=upgrade.after)), form)
 
 
 def upgrade_of(before: str, after: str, runtimes: tuple[str, ...]) -> Upgrade:
-    """What two words of the user mean; raises :class:`InputError` when they are no two values of one axis."""
-    (axis, one), (other_axis, other) = _value(before), _value(after)
-    if axis != other_axis:
+    """What two words of the user mean; raises :class:`InputError` when they are not two of one kind."""
+    one, other = _values(before), _values(after)
+    if one.keys() != other.keys():
         raise InputError(
             f"{before} and {after} cannot be compared",
-            details=f"{before} is a value of the axis {axis}, {after} of {other_axis}",
-            resolution="give two runtimes or two engines",
+            details=f"{before} says the {' and '.join(one)}, {after} the {' and '.join(other)}",
+            resolution="give two runtimes, two engines, or two releases of a platform",
         )
     if one == other:
-        raise InputError(f"--from and --to are both {one}")
-    if axis == ENGINE:
-        return Upgrade(axis=axis, before=one, after=other, runtimes=runtimes or (_newest_runc(),))
+        raise InputError(f"--from and --to are both {', '.join(one.values())}")
+    if RUNTIME not in one:
+        return Upgrade(before=one, after=other, runtimes=runtimes or (_newest_runc(),))
     if runtimes:
         raise InputError("--runtimes is for the upgrade of an engine", details="--from and --to name the runtimes")
-    return Upgrade(axis=axis, before=one, after=other, runtimes=(one, other))
+    return Upgrade(before=one, after=other, runtimes=tuple(dict.fromkeys((one[RUNTIME], other[RUNTIME]))))
 
 
-def _value(word: str) -> tuple[str, str]:
-    """The axis that a word is a value of, and the value."""
+def _values(word: str) -> dict[str, str]:
+    """What a word says: the values of axes."""
+    platform = _PLATFORM.fullmatch(word)
+    if platform:
+        return _platform(word, f"{platform['distribution']}{platform['release']}")
     if word.partition("@")[0] in set(EngineFamily):
         engine = parse_engine(word)
         if engine.family is not EngineFamily.OCI:
             find_release(engine)  # one that there is none of is a fault of the words, told before anything runs
-        return ENGINE, str(engine)
+        return {ENGINE: str(engine)}
     names = expand_runtimes((word,), load_catalogue())
     if len(names) > 1:
         raise InputError(f"{word!r} stands for {len(names)} runtimes", details=", ".join(names), resolution="name one")
-    return RUNTIME, names[0]
+    return {RUNTIME: names[0]}
+
+
+def _platform(word: str, build: str) -> dict[str, str]:
+    """A release of a distribution: its build of Docker above its own build of runc, by the catalogues."""
+    runtimes = [one.name for one in load_catalogue() if one.name.family is Family.RUNC]
+    engines = [one.name for one in engine_releases() if one.name.family is EngineFamily.DOCKER]
+    runtime = [str(name) for name in runtimes if name.build == build]
+    engine = [str(replace(name, build=None)) for name in engines if name.build == build]  # as scenarios name it
+    if not runtime or not engine:
+        known = {name.build for name in runtimes} & {name.build for name in engines} - {None}
+        raise InputError(f"no platform release {word!r}", details=f"there are: {', '.join(sorted(map(str, known)))}")
+    return {RUNTIME: runtime[-1], ENGINE: engine[-1]}
 
 
 def _newest_runc() -> str:
@@ -147,20 +169,23 @@ def _newest_runc() -> str:
 
 
 def has_pair(upgrade: Upgrade, scenario: Scenario, patterns: tuple[str, ...], where: str | None) -> bool:
-    """Whether two chosen cells of a scenario are equal in all but the axis of the upgrade."""
-    found: dict[str, set[tuple[tuple[str, str], ...]]] = {upgrade.before: set(), upgrade.after: set()}
+    """Whether two chosen cells of a scenario are equal in all but the axes of the upgrade."""
     plan = expand(_asked(upgrade, scenario), load_catalogue(), upgrade.runtimes)
+    rests: dict[tuple[str, ...], set[tuple[tuple[str, str], ...]]] = {}
     for cell in select(plan.cells, patterns, where):
-        rest = tuple(pair for pair in cell.axes if pair[0] != upgrade.axis)
-        found.setdefault(cell.value(upgrade.axis), set()).add(rest)
-    return not found[upgrade.before].isdisjoint(found[upgrade.after])
+        if upgrade.measures(cell):
+            side = tuple(cell.value(axis) for axis in upgrade.before)
+            rests.setdefault(side, set()).add(tuple(pair for pair in cell.axes if pair[0] not in upgrade.before))
+    before, after = (rests.get(tuple(side.values()), set()) for side in (upgrade.before, upgrade.after))
+    return not before.isdisjoint(after)
 
 
 def _asked(upgrade: Upgrade, scenario: Scenario) -> Scenario:
     """The scenario with both engines in the place of its own; runtimes are replaced when it is expanded."""
-    if upgrade.axis == RUNTIME:
+    if ENGINE not in upgrade.before:
         return scenario
-    return replace(scenario, axes={**scenario.axes, ENGINE: (upgrade.before, upgrade.after)})
+    engines = tuple(dict.fromkeys((upgrade.before[ENGINE], upgrade.after[ENGINE])))
+    return replace(scenario, axes={**scenario.axes, ENGINE: engines})
 
 
 def _measure(
@@ -178,7 +203,7 @@ def _measure(
     texts = {scenario.id: read_text(paths.get(scenario.id) or find(CONTROLS)) for scenario in (*scenarios, *controls)}
     header = new_header(texts, argv=sys.argv[1:], runtimes=upgrade.runtimes, patterns=patterns, where=where)
     every = [_asked(upgrade, scenario) for scenario in (*scenarios, *controls)]
-    tasks = tasks_of(every, upgrade.runtimes, patterns, where)
+    tasks = [task for task in tasks_of(every, upgrade.runtimes, patterns, where) if upgrade.measures(task.cell)]
     progress = Progress()
     with (
         store.create(runs_directory(), header) as writer,

@@ -19,10 +19,10 @@ FORMAT: Literal[1] = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideEntry:
-    """One side: the run, and the value that the compared axis has there (``null`` for whole runs)."""
+    """One side: the run, and the value that each compared axis has there (none for whole runs)."""
 
     run: str
-    value: str | None
+    values: Mapping[str, str]
     started: str
     finished: str
     void: bool
@@ -52,7 +52,7 @@ class ResultEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairEntry:
-    """A compared cell. ``axes`` are those that both sides share: all but the compared one."""
+    """A compared cell. ``axes`` are those that both sides share: all but the compared ones."""
 
     scenario: str
     axes: Mapping[str, str]
@@ -117,7 +117,7 @@ class DiffDocument:
     """
 
     format: Literal[1]
-    axis: str | None
+    axes: tuple[str, ...]
     left: SideEntry
     right: SideEntry
     answer: Literal["regressions", "no regressions", "cannot be told"]

@@ -5,7 +5,7 @@ Everything outside ASCII is written as ``\uXXXX``, so that printing the document
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from lab.compare import Change, Comparison, Pair, Side
 from lab.model.record import Record
@@ -33,10 +33,10 @@ def render(found: Comparison, style: Style) -> str:  # noqa: ARG001  # every ren
 
 def document(found: Comparison) -> DiffDocument:
     """The comparison as the documented types."""
-    pairs = {change: tuple(_pair(pair, found.axis) for pair in some) for change, some in found.pairs.items()}
+    pairs = {change: tuple(_pair(pair, found.axes) for pair in some) for change, some in found.pairs.items()}
     return DiffDocument(
         format=FORMAT,
-        axis=found.axis,
+        axes=found.axes,
         left=_side(found.left),
         right=_side(found.right),
         answer=found.answer.value,
@@ -82,7 +82,7 @@ def _side(side: Side) -> SideEntry:
     header = side.run.header
     return SideEntry(
         run=header.id,
-        value=side.value,
+        values=side.values,
         started=header.started,
         finished=side.run.finished,
         void=side.run.void,
@@ -90,8 +90,8 @@ def _side(side: Side) -> SideEntry:
     )
 
 
-def _pair(pair: Pair, axis: str | None) -> PairEntry:
-    shared: Mapping[str, str] = {name: value for name, value in pair.left.axes.items() if name != axis}
+def _pair(pair: Pair, axes: Collection[str]) -> PairEntry:
+    shared: Mapping[str, str] = {name: value for name, value in pair.left.axes.items() if name not in axes}
     return PairEntry(
         scenario=pair.left.scenario,
         axes=shared,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from lab.compare import Answer, Change, Comparison, Pair, Part, Side, Swap
@@ -133,11 +133,12 @@ def signs(row: Row) -> tuple[str, ...]:
 
 
 def side_words(side: Side, found: Comparison) -> str:
-    """What one side is called: the value of the compared axis, the run, or both where there are two runs as well."""
+    """What one side is called: the values of the compared axes, the run, or both where there are two runs as well."""
     run = f"run {side.run.header.id}"
-    if side.value is None:
+    if not side.values:
         return run
-    return side.value if len(found.runs) == 1 else f"{side.value} ({run})"
+    values = ", ".join(side.values.values())
+    return values if len(found.runs) == 1 else f"{values} ({run})"
 
 
 def _summary(found: Comparison) -> str:
@@ -181,14 +182,8 @@ def _notes(found: Comparison) -> Iterator[Words]:
     for swap in found.swaps:
         yield _swap(swap, found)
     if found.twins:
-        pairs = counted(found.twins, "cell")
-        yield (
-            "",
-            found.left.value or "",
-            " and ",
-            found.right.value or "",
-            f" are the same {found.axis}, byte for byte ({pairs})",
-        )
+        told = f" are the same {' and '.join(found.axes)}, byte for byte ({counted(found.twins, 'cell')})"
+        yield ("", ", ".join(found.left.values.values()), " and ", ", ".join(found.right.values.values()), told)
     one, other = found.left.run.header, found.right.run.header
     for field in fields(one.host):
         before, after = (str(getattr(header.host, field.name)) for header in (one, other))
@@ -234,7 +229,7 @@ def _unexplained(pair: Pair, found: Comparison) -> bool:
     """Whether a cell changed although all that it was run with is the same."""
     same_host = found.left.run.header.host == found.right.run.header.host
     changed = pair.change not in {Change.UNCHANGED, Change.UNKNOWN}
-    return changed and found.axis is None and not pair.swapped and same_host
+    return changed and not found.axes and not pair.swapped and same_host
 
 
 def _sections(found: Comparison) -> Iterator[Section]:
@@ -242,8 +237,8 @@ def _sections(found: Comparison) -> Iterator[Section]:
     runs = (found.left.run, found.right.run)
     for change, (noun, note) in _TITLES.items():
         entries = [(pair.left, pair.right) for pair in found.pairs[change]]
-        tables = _tables(entries, heads, runs, found.axis)
-        if found.axis == RUNTIME and change is not Change.UNKNOWN:
+        tables = _tables(entries, heads, runs, found.axes)
+        if RUNTIME in found.axes and change is not Change.UNKNOWN:
             tables = tuple(replace(table, changes=tuple(_known(table, found))) for table in tables)
         yield Section(name=change, title=counted(len(entries), noun), note=note, cells=len(entries), tables=tables)
     for name, records, head, run, side in (
@@ -255,14 +250,14 @@ def _sections(found: Comparison) -> Iterator[Section]:
             title=f"{counted(len(records), 'cell')} {name}",
             note=f"only in the {side} run",
             cells=len(records),
-            tables=_tables([(record,) for record in records], (head,), (run,), found.axis),
+            tables=_tables([(record,) for record in records], (head,), (run,), found.axes),
         )
 
 
 def _known(table: Table, found: Comparison) -> Iterator[Words]:
     """The known changes between the two runtimes that are about the causes of a table."""
     causes = frozenset(one.cause for row in table.rows for one in row.outcomes if one is not None and one.cause)
-    left, right = found.left.value or "", found.right.value or ""
+    left, right = found.left.values[RUNTIME], found.right.values[RUNTIME]
     for change in load_changes().between(left, right, causes=causes, scenario=table.scenario):
         links = tuple(part for link in change.links for part in (link, " "))
         yield (f"known change: {change.family} {change.since} {change.what}: ", *links)
@@ -272,20 +267,22 @@ _Entry = tuple[Record, ...]
 
 
 def _tables(
-    entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], axis: str | None
+    entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], axes: Collection[str]
 ) -> tuple[Table, ...]:
     """One table for each scenario; each entry has a record for each head."""
     scenarios: dict[str, list[_Entry]] = {}
     for entry in entries:
         scenarios.setdefault(entry[0].scenario, []).append(entry)
-    return tuple(_table(name, some, heads, runs, axis) for name, some in scenarios.items())
+    return tuple(_table(name, some, heads, runs, axes) for name, some in scenarios.items())
 
 
 def _table(
-    scenario: str, entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], axis: str | None
+    scenario: str, entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], compared: Collection[str]
 ) -> Table:
     source = read_source(runs[-1].header.scenarios.get(scenario, ""))
-    names = [name for name in dict.fromkeys(name for entry in entries for name in entry[0].axes) if name != axis]
+    names = [
+        name for name in dict.fromkeys(name for entry in entries for name in entry[0].axes) if name not in compared
+    ]
     known = {name: _values(name, entries, source) for name in names}
     axes = [name for name in names if len(known[name]) > 1]
     ordered = sorted(entries, key=lambda entry: [_place(name, entry[0].axes.get(name), source) for name in axes])

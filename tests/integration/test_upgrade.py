@@ -103,7 +103,7 @@ def test_an_engine_against_the_bare_runtime(lab: Lab) -> None:
     done = lab.call(*words, "--format", "json", deadline=500)
     assert done.returncode == 0, done.tail()
     found = document(done)
-    assert found["axis"] == "engine"
+    assert found["axes"] == ["engine"]
     assert found["summary"]["unchanged"] == found["summary"]["compared"] == 4
     assert {pair["axes"]["runtime"] for pair in found["unchanged"]} == {RUNC, BROKEN}
     assert {record.axes["engine"] for record in lab.last().records if record.control} == {"oci", "docker"}

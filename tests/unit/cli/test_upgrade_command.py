@@ -18,22 +18,29 @@ RUNTIMES = ("runc@1.1.15", "crun@1.21")
 
 
 def runtimes(before: str, after: str) -> Upgrade:
-    return Upgrade(axis="runtime", before=before, after=after, runtimes=(before, after))
+    return Upgrade(before={"runtime": before}, after={"runtime": after}, runtimes=(before, after))
 
 
 def test_two_runtimes_of_any_family() -> None:
     assert upgrade_of("runc@1.1.15", "crun@1.21", ()) == runtimes("runc@1.1.15", "crun@1.21")
-    assert upgrade_of("runc@1.1.5", "runc@1.1.5+debian12", ()).after == "runc@1.1.5+debian12"
+    assert upgrade_of("runc@1.1.5", "runc@1.1.5+debian12", ()).after == {"runtime": "runc@1.1.5+debian12"}
 
 
 def test_engines_run_on_the_newest_default_runc_or_on_what_is_named() -> None:
     upgrade = upgrade_of("docker@20.10.24", "podman", ())
-    assert (upgrade.axis, upgrade.before, upgrade.after) == ("engine", "docker@20.10.24", "podman")
+    assert (upgrade.before, upgrade.after) == ({"engine": "docker@20.10.24"}, {"engine": "podman"})
     (newest,) = upgrade.runtimes
     runcs = [str(release.name) for release in load_catalogue() if release.default and release.name.family == "runc"]
     assert newest in runcs
     assert all(name_key(name) <= name_key(newest) for name in runcs)
     assert upgrade_of("oci", "docker", ("runc@1.1.15", "crun")).runtimes == ("runc@1.1.15", "crun")
+
+
+def test_a_platform_release_is_docker_and_runc_of_that_release() -> None:
+    upgrade = upgrade_of("debian-11", "debian-12", ())
+    assert upgrade.before == {"runtime": "runc@1.0.0-rc93+debian11", "engine": "docker@20.10.5"}
+    assert upgrade.after == {"runtime": "runc@1.1.5+debian12", "engine": "docker@20.10.24"}
+    assert upgrade.runtimes == ("runc@1.0.0-rc93+debian11", "runc@1.1.5+debian12")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,9 @@ def test_engines_run_on_the_newest_default_runc_or_on_what_is_named() -> None:
         (("runc@newest", "runc@1.1.15"), "is not a version"),
         (("docker@", "docker"), "does not name an engine"),
         (("docker@99", "docker"), "does not know the engine docker@99"),
-        (("debian-12", "debian-13"), "stands for nothing"),
+        (("debian-12", "debian-10"), "no platform release 'debian-10'"),
+        (("debian-12", "docker"), "cannot be compared"),
+        (("arch-12", "runc@1.1.15"), "stands for nothing"),
     ],
 )
 def test_words_that_are_no_two_values_of_one_axis(words: tuple[str, str], told: str) -> None:
@@ -69,7 +78,10 @@ def test_runtimes_are_not_named_twice() -> None:
         ("rootless-groups", runtimes("runc@1.1.15", "crun@0.17"), None, False),
         ("chdir-cwd", runtimes("runc@1.1.15", "crun@0.17"), 'caller == "rootless"', False),
         ("chdir-cwd", runtimes(*RUNTIMES), 'runtime in "crun"', False),
-        ("chdir-cwd", Upgrade(axis="engine", before="oci", after="docker", runtimes=("runc@1.1.15",)), None, True),
+        ("chdir-cwd", upgrade_of("oci", "docker", ("runc@1.1.15",)), None, True),
+        ("chdir-cwd", upgrade_of("debian-12", "debian-13", ()), None, True),
+        ("debian-upgrade", upgrade_of("debian-12", "debian-13", ()), None, True),
+        ("debian-upgrade", upgrade_of("runc@1.1.5", "runc@1.1.15", ()), None, False),
     ],
 )
 def test_only_scenarios_with_cells_for_both_are_measured(

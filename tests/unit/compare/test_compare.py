@@ -63,7 +63,7 @@ def of_runs(left: Iterable[Record], right: Iterable[Record]) -> Comparison:
 
 def of_axis(records: Iterable[Record], axis: str, left: str, right: str) -> Comparison:
     held = run(records)
-    return compare(Side(run=held, value=left), Side(run=held, value=right), axis)
+    return compare(Side(run=held, values={axis: left}), Side(run=held, values={axis: right}))
 
 
 def counts(found: Comparison) -> dict[Change, int]:
@@ -118,6 +118,24 @@ def test_two_values_of_an_axis_inside_a_run() -> None:
     ]
 
 
+def test_values_of_two_axes_together() -> None:
+    records = [
+        record(PASSED, runtime=OLD, engine="docker@20"),
+        record(DENIED, runtime=NEW, engine="docker@26"),
+        record(ERRORED, runtime=OLD, engine="docker@26"),
+        record(PASSED, runtime=OLD, engine="docker@20", user="1"),
+    ]
+    held = run(records)
+    before, after = {"runtime": OLD, "engine": "docker@20"}, {"runtime": NEW, "engine": "docker@26"}
+    found = compare(Side(run=held, values=before), Side(run=held, values=after))
+    assert counts(found) == {Change.REGRESSION: 1}
+    assert found.pairs[Change.REGRESSION][0].swapped == ()
+    assert [misfit.reason for misfit in found.misfits] == [
+        f"its runtime and engine are neither {OLD}, docker@20 nor {NEW}, docker@26",
+        f"no cell with runtime {NEW} and engine docker@26 is equal on every other axis",
+    ]
+
+
 def test_an_axis_that_some_scenarios_do_not_have() -> None:
     found = of_axis(
         [record(PASSED, caps="cri"), record(PASSED, "two"), record(DENIED, caps="none")], "caps", "cri", "none"
@@ -128,7 +146,7 @@ def test_an_axis_that_some_scenarios_do_not_have() -> None:
 
 def test_a_value_in_each_of_two_runs() -> None:
     left, right = run([record(PASSED), record(DENIED, runtime=NEW)]), run([record(DENIED, runtime=NEW)])
-    found = compare(Side(run=left, value=OLD), Side(run=right, value=NEW), "runtime")
+    found = compare(Side(run=left, values={"runtime": OLD}), Side(run=right, values={"runtime": NEW}))
     assert counts(found) == {Change.REGRESSION: 1}
     assert [(misfit.side, misfit.reason) for misfit in found.misfits] == [("left", f"its runtime is not {OLD}")]
 
@@ -266,17 +284,24 @@ def test_every_cell_of_two_runs_has_one_place(left: Run, right: Run) -> None:
 @given(runs(), runs(), st.booleans())
 def test_every_cell_has_one_place_where_an_axis_is_compared(left: Run, right: Run, inside: bool) -> None:  # noqa: FBT001  # drawn
     right = left if inside else right
-    found = compare(Side(run=left, value=OLD), Side(run=right, value=NEW), "runtime")
+    found = compare(Side(run=left, values={"runtime": OLD}), Side(run=right, values={"runtime": NEW}))
     assert ids(places(found)) == ids(cells(left) if inside else [*cells(left), *cells(right)])
     for pair in (pair for some in found.pairs.values() for pair in some):
         assert {**pair.left.axes, "runtime": NEW} == pair.right.axes
 
 
-@given(runs(), runs(), st.sampled_from([(None, None, None), ("runtime", OLD, NEW), ("caps", "cri", "none")]))
-def test_the_mirror(left: Run, right: Run, words: tuple[str | None, str | None, str | None]) -> None:
-    axis, before, after = words
-    one, other = Side(run=left, value=before), Side(run=right, value=after)
-    there, back = compare(one, other, axis), compare(other, one, axis)
+MIRRORS: list[tuple[dict[str, str], dict[str, str]]] = [
+    ({}, {}),
+    ({"runtime": OLD}, {"runtime": NEW}),
+    ({"caps": "cri"}, {"caps": "none"}),
+    ({"runtime": OLD, "user": "0:0"}, {"runtime": NEW, "user": "1000:0"}),
+]
+
+
+@given(runs(), runs(), st.sampled_from(MIRRORS))
+def test_the_mirror(left: Run, right: Run, words: tuple[dict[str, str], dict[str, str]]) -> None:
+    one, other = Side(run=left, values=words[0]), Side(run=right, values=words[1])
+    there, back = compare(one, other), compare(other, one)
     for change, mirrored in MIRRORED.items():
         assert ids(pair.left for pair in there.pairs[change]) == ids(pair.right for pair in back.pairs[mirrored])
     assert ids(there.added) == ids(back.deleted)

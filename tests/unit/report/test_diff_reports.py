@@ -35,7 +35,7 @@ COMMENT = 65_536
 
 
 def of_axis(run: Run, axis: str, left: str, right: str) -> Comparison:
-    return compare(Side(run=run, value=left), Side(run=run, value=right), axis)
+    return compare(Side(run=run, values={axis: left}), Side(run=run, values={axis: right}))
 
 
 def of_runs(left: Run, right: Run) -> Comparison:

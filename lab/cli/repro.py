@@ -68,8 +68,8 @@ def run(cell: str, *, out: Path | None, run_word: str | None, whole: bool, most:
     tell(f"{record.cell}: {found_words(record.verdict)}")
     made = reproduce(origin, minimal=not whole, most=most, tell=tell)
     steady = write_folder(made, folder)
-    files = len(made.case.tree)
-    click.echo(f"{folder}: {found_words(made.outcome.verdict)}; {counted(files, 'entry').replace('entrys', 'entries')}")
+    size = f"{len(made.case.tree):,} files and directories" if len(made.case.tree) > 1 else "an empty root file system"
+    click.echo(f"{folder}: {found_words(made.outcome.verdict)}; {size}; {counted(made.runs, 'run')}")
     click.echo(f"sudo {folder / 'run.sh'} --check RUNTIME")
     if not steady:
         tell('the text is not the same each time: run.sh --check says "not reproduced"')

@@ -20,7 +20,14 @@ from lab.oracle.runs import predict_record
 from lab.oracle.runs import surprise as surprise_of
 from lab.report.escape import cut, escape_text
 from lab.report.expectations import held
-from lab.report.words import again_command, predicted_words, value_words, wanted_words
+from lab.report.words import (
+    again_command,
+    predicted_words,
+    repro_command,
+    reproducible,
+    value_words,
+    wanted_words,
+)
 
 _TEXT = 8_000
 """Characters of one text that are shown; the stored run has all that was kept."""
@@ -42,6 +49,7 @@ def show(run: Run, record: Record) -> str:
         _section("verdict", _pairs(_verdict(record))),
         *_prediction(run, record),
         _section("run it again", [again_command(record)]),
+        _section("show it without permlab", [repro_command(record)] if reproducible(record) else ()),
         _section("runtime", _pairs(_described(run.runtimes, record.provenance.runtime))),
         _section("image", _pairs(_described(run.images, record.provenance.image))),
         *(_observation(seen) if seen else ()),

@@ -101,6 +101,16 @@ def again_command(record: Record) -> str:
     return " ".join(escape_text(shlex.quote(word)) for word in (*words, "--cell", record.cell))
 
 
+def reproducible(record: Record) -> bool:
+    """Whether a record is of a kind that `permlab repro` makes a folder of."""
+    return record.verdict.kind not in {"skipped", "errored"} and record.axes.get("engine") == "oci"
+
+
+def repro_command(record: Record) -> str:
+    """The command that makes one cell a folder to show without the lab, ready to paste."""
+    return f"permlab repro {escape_text(shlex.quote(record.cell))}"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 cell``, ``2 cells``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -12,7 +12,7 @@ from lab.bisection.bisect import Bisected, Ending
 from lab.bisection.mixes import Mix, Mixed
 from lab.bisection.sweep import Swept, Turn
 from lab.report.escape import cut, escape_text
-from lab.report.flips import Answer, Span, answer_words, family, range_words, version_words
+from lab.report.flips import Answer, Span, answer_words, family, gap_words, range_words, version_words
 from lab.report.words import counted
 
 FORMAT = 1
@@ -163,7 +163,12 @@ def why_lines(unknown: Sequence[Asked]) -> Iterator[str]:
     reasons = Counter(one.why_unknown for one in unknown)
     for reason in reasons:
         values = [one.value for one in unknown if one.why_unknown == reason]
-        yield f"unknown: {_listed(values)} — {cut(escape_text(reason), _REASON)}"
+        yield f"unknown: {_listed(values)} — {one_line(reason)}"
+
+
+def one_line(reason: str) -> str:
+    """Why something is unknown, in one line of bounded length."""
+    return cut(escape_text("; ".join(reason.splitlines())), _REASON)
 
 
 def unstable_lines(unstable: Sequence[Asked]) -> Iterator[str]:
@@ -185,6 +190,7 @@ def _swept(one: Swept) -> Iterator[str]:
         if not span.first:
             yield from (f"      {text}" for text in turn_lines(next(turns)))
         yield f"  {signed(span.answer)} {_where(span)}"
+    yield from (f"  {escape_text(text)}" for text in gap_words(one.spans))
     yield from (f"  {text}" for text in why_lines(one.unknown))
     yield from (f"  {text}" for text in unstable_lines(one.unstable))
 
@@ -217,7 +223,7 @@ def _bisected(found: Bisected) -> Iterator[str]:
 
 def _mixed(found: Mixed) -> Iterator[str]:
     for name, end in (("good", found.good), ("bad", found.bad)):
-        said = signed(end.answer) if end.answer else f"? {cut(escape_text(end.why_unknown), _REASON)}"
+        said = signed(end.answer) if end.answer else f"? {one_line(end.why_unknown)}"
         yield f"{name}  {escape_text(end.cell)}\n      {said} ({_times(end)})"
     named = {axis: (good, bad) for axis, good, bad in found.differing}
     width = max(map(len, named))
@@ -249,7 +255,7 @@ def _culprits(found: Mixed, named: Mapping[str, tuple[str, str]]) -> Iterator[st
         yield f"  none of the {sum(len(mix.axes) < size for mix in found.mixes)} mixes with fewer does"
     unknown = [mix for mix in found.unknown if len(mix.axes) <= size]
     for mix in unknown:
-        yield f"  unknown: {escape_text(' + '.join(mix.axes))} — {cut(escape_text(mix.asked.why_unknown), _REASON)}"
+        yield f"  unknown: {escape_text(' + '.join(mix.axes))} — {one_line(mix.asked.why_unknown)}"
 
 
 def _times(one: Asked) -> str:

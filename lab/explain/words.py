@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.bisection.asking import Asked
 from lab.bisection.bisect import Ending
-from lab.bisection.words import FORMAT, answer_data, asked_data, mix_data
+from lab.bisection.words import FORMAT, answer_data, asked_data, mix_data, one_line
 from lab.explain.why import Neighbour, Tried, Why
 from lab.model.verdict import Denied, Failed
 from lab.report.causes import Notes
@@ -20,7 +20,6 @@ from lab.report.words import counted
 
 _EVIDENCE = 300
 """Characters of a text that are shown."""
-_REASON = 160
 _WIDTH = 110
 
 
@@ -137,7 +136,7 @@ def _head(found: Explanation) -> Iterator[str]:
             told = ", then ".join(answer_words(one) for one in why.asked.answers)
             yield f"not stable: {escape_text(told)} in {counted(len(why.asked.records), 'run')}; no cause can be found"
         case _:
-            yield f"? {cut(escape_text(why.asked.why_unknown), _EVIDENCE)}"
+            yield f"? {one_line(why.asked.why_unknown)}"
 
 
 def _needs(found: Explanation) -> Iterator[str]:
@@ -160,7 +159,7 @@ def _needs(found: Explanation) -> Iterator[str]:
     smaller = f"; {counted(len(fewer), 'smaller set')} tried" if fewer else ""
     yield f"found against {escape_text(mixed.good.cell)}, which passes{smaller}"
     if unknown:
-        yield f"of these {len(unknown)} could not be told: {cut(escape_text(unknown[0].asked.why_unknown), _REASON)}"
+        yield f"of these {len(unknown)} could not be told: {one_line(unknown[0].asked.why_unknown)}"
 
 
 def _pairs(found: Explanation, axes: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -195,7 +194,7 @@ def _sign(one: Tried) -> str:
 def _outcome(found: Explanation, one: Tried) -> str:
     """What stands behind a cure that does not cure: another failure than before, or why it is not known."""
     if one.asked.answer is None:
-        return f" — {cut(escape_text(one.asked.why_unknown), _REASON)}"
+        return f" — {one_line(one.asked.why_unknown)}"
     if one.cured:
         return ""
     same = one.asked.answer == found.why.answer

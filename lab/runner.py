@@ -89,8 +89,8 @@ class Runner:
         try:
             while any(worker.is_alive() for worker in workers) and not self.stop.is_set():
                 self._tell(flow)
-                workers[0].join(TELL_SECONDS)
-                workers.append(workers.pop(0))
+                flow.ended.wait(TELL_SECONDS)  # not join: interrupted, it takes a thread for ended (CPython 3.11)
+                flow.ended.clear()
         finally:
             flow.stopped.set()
             _end(threads, self.engines)
@@ -216,6 +216,12 @@ class _Worker:
 
     def work(self) -> None:
         """Run cells one after the other until there are no more, or the run is stopped."""
+        try:
+            self._work()
+        finally:
+            self.flow.ended.set()
+
+    def _work(self) -> None:
         while not self.flow.stopped.is_set():
             if self.next is None:
                 self._turn(block=True)
@@ -280,5 +286,4 @@ def _end(threads: Sequence[threading.Thread], engines: Engines) -> None:
     while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
         process.end_all()
         engines.interrupt()
-        for thread in threads:
-            thread.join(0.05)
+        time.sleep(TELL_SECONDS)

@@ -56,7 +56,8 @@ class Ready:
 class Flow:
     """What the threads of one run tell each other.
 
-    ``complete`` tells that every cell has been handed over; ``ready`` ends with ``None``.
+    ``complete`` tells that every cell has been handed over; ``ready`` ends with ``None``. ``ended`` is set
+    whenever a worker ends.
     """
 
     def __init__(self) -> None:
@@ -64,6 +65,7 @@ class Flow:
         self.records: deque[Record] = deque()
         self.notes: deque[str] = deque()
         self.stopped = threading.Event()
+        self.ended = threading.Event()
         self.broken: BaseException | None = None
         self.complete = False
         self._handed = 0

@@ -33,8 +33,8 @@ FORMAT = click.option(
     "axes",
     multiple=True,
     metavar="NAME=X,Y",
-    help="Compare two values of this axis, as the runs write them: X in A with Y in B, or both in A. May be repeated: "
-    "all X with all Y.",
+    help="Compare two values of this axis, as the runs write them: X in A with Y in B, or both in A. Repeated: "
+    "cells that have every X with those that have every Y.",
 )
 @FORMAT
 @click.pass_context

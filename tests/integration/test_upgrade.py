@@ -64,7 +64,8 @@ def test_a_regression_is_found_with_its_evidence(lab: Lab) -> None:
 
 def test_two_runs_on_one_host_are_equal(lab: Lab) -> None:
     for _ in range(2):
-        assert lab.call("run", "chdir-cwd", "--runtimes", f"{RUNC},{BROKEN}", *CELLS).ok
+        ran = lab.call("run", "chdir-cwd", "--runtimes", f"{RUNC},{BROKEN}", *CELLS)
+        assert ran.ok, ran.tail()
     first, second = (path.stem for path in stored(lab.place / "runs"))
     done = lab.call("diff", first, second, "--format", "json")
     assert done.ok, done.tail()
@@ -96,6 +97,19 @@ def test_an_interrupted_upgrade_is_continued(lab: Lab) -> None:
     reused = {record.cell for record in lab.last().records if record.reused_from == kept.header.id}
     assert reused >= {record.cell for record in kept.records if record.verdict.kind not in {"skipped", "errored"}}
     assert document(done)["complete"] is True
+
+
+def test_a_platform_release_against_the_next_one(lab: Lab) -> None:
+    words = ("upgrade", "--from", "debian-12", "--to", "debian-11", "debian-upgrade", "--cell", "cwd=image")
+    done = lab.call(*words, "--format", "json", deadline=500)
+    assert done.returncode == 1, done.tail()
+    found = document(done)
+    assert found["axes"] == ["runtime", "engine"]
+    assert found["right"]["values"] == {"runtime": BROKEN, "engine": "docker@20.10.5"}
+    (regression,) = found["regressions"]
+    assert (regression["axes"]["user"], regression["right"]["cause"]) == ("1000680000:0", "cwd-not-searchable")
+    assert found["summary"]["compared"] == 3
+    assert not lab.left()
 
 
 def test_an_engine_against_the_bare_runtime(lab: Lab) -> None:

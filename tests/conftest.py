@@ -1,7 +1,8 @@
 """What all tests share.
 
-``PERMLAB_REQUIRE`` names features (``root``, ``browser``) that this host must have: where it lacks one, a test that
-needs it fails instead of being skipped, so that a complete run cannot be mistaken for one.
+``PERMLAB_REQUIRE`` names features (``root``, ``browser``, ``docker``, ``podman``, ``cri``) that this host must have:
+where it lacks one, a test that needs it fails instead of being skipped, so that a complete run cannot be mistaken for
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from hypothesis import settings
 from lab.engine import host
 
 FEATURES = {"root": os.geteuid() == 0 and "CAP_SYS_ADMIN" in host.capabilities()}
-FETCHED = {"browser"}
+FETCHED = {"browser", "docker", "podman", "cri"}
 """Features that show only when the first test needs them: its fixture asks ``demanded`` before it skips."""
 REASONS = {"root": "needs root: mounts, other users, containers called by uid 0"}
 

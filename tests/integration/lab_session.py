@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab.codec import decode_facts
 from lab.engine.leftovers import Leftover, find_leftovers
+from lab.errors import LabError
 from lab.model.observation import Fact
 from lab.model.record import Record, Run
 from lab.process import Completed, run, small_environment, spawn
 from lab.provision.cache import default_cache
+from lab.provision.engines import pull_engine
 from lab.store.runs import read, stored
 
 PERMLAB = str(Path(sysconfig.get_path("scripts")) / "permlab")
@@ -72,6 +76,14 @@ class Lab:
         """What any of this test's runs left on the host."""
         ids = {path.stem for path in stored(self.place / "runs")}
         return [leftover for leftover in find_leftovers() if leftover.run_id in ids]
+
+
+def require_engine(name: str, demanded: set[str]) -> None:
+    """Have an engine's build in the cache; where it cannot be had, skip, or fail when this host must have it."""
+    try:
+        pull_engine(default_cache(), name)
+    except LabError as error:
+        (pytest.fail if name.partition("@")[0] in demanded else pytest.skip)(f"no {name}: {error}")
 
 
 def user_cache() -> Path:

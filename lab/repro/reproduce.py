@@ -118,11 +118,15 @@ def _without(trials: Trials, witness: Witness, case: Case, key: tuple[str, ...])
 
 
 def comes_past(verdict: Verdict, key: tuple[str, ...]) -> bool:
-    """Whether a verdict is another one than the failure's, and no earlier end: that would say nothing about it."""
+    """Whether a verdict shows that the failure is not there: it passed, or ended later; an earlier end says nothing.
+
+    Of the ends in phase exec, which is one call, any other one will do: an empty program is not run by anybody.
+    """
     if not isinstance(verdict, Denied | Failed):
         return isinstance(verdict, Passed)
     phases = list(Phase)
-    return key_of(verdict) != key and phases.index(verdict.phase) >= phases.index(Phase(key[-1]))
+    own, theirs = phases.index(Phase(key[-1])), phases.index(verdict.phase)
+    return theirs > own or (verdict.phase is Phase.EXEC and theirs == own and key_of(verdict) != key)
 
 
 def _shown(trials: Trials, case: Case, origin: Origin, what: str) -> Outcome:

@@ -23,7 +23,7 @@ host_mounts() { @HOST_MOUNTS@; }
 look() { @LOOK@; }
 
 fail() { echo "run.sh: $*" >&2; exit 3; }
-usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" | sed '$d' >&2; exit 2; }
+usage() { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 check='' output=''
 while [ $# -gt 0 ]; do

@@ -171,6 +171,7 @@ def test_what_is_missing_is_named() -> None:
         (Denied(cause="cwd-not-searchable", phase=Phase.CHDIR, evidence=""), False),
         (Failed(cause="program-missing", phase=Phase.EXEC, evidence=""), True),
         (Failed(cause="unrecognised", phase=Phase.CREATE, evidence=""), False),
+        (Failed(cause="unrecognised", phase=Phase.CHDIR, evidence=""), False),
         (Errored(reason=""), False),
     ],
 )

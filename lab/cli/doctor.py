@@ -6,6 +6,7 @@ import click
 from tabulate import tabulate
 
 from lab.engine.doctor import examine
+from lab.engine.engine_doctor import examine_engines
 from lab.engine.host import host_facts
 from lab.provision.cache import default_cache
 from lab.provision.runtimes import installed
@@ -32,7 +33,7 @@ def run() -> None:
     )
     rows = [
         ("✔" if ability.usable else "✗", ability.name, ability.found, "" if ability.usable else ability.remedy)
-        for ability in examine()
+        for ability in (*examine(), *examine_engines(default_cache()))
     ]
     click.echo(
         tabulate(rows, headers=("", "ability", "found", "what would change that"), maxcolwidths=[None, 34, 44, 44])

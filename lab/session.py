@@ -84,7 +84,7 @@ def tasks_of(
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """An open lab that writes one run. ``stop`` may be set by a listener to end early.
+    """An open lab that writes one run. ``stop`` may be set by a listener to end early, without an error.
 
     ``records`` maps the id of every cell that this run holds to its latest record.
     """
@@ -98,6 +98,7 @@ class Session:
     jobs: int
     deadline: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    interrupted: bool = False
     records: dict[str, Record] = field(default_factory=dict)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -116,11 +117,17 @@ class Session:
         self._run([task for task in tasks if anew or task.cell.id not in self.records])
         return tuple(self.records[task.cell.id] for task in tasks if task.cell.id in self.records)
 
+    def interrupt(self) -> None:
+        """End early: what runs now, and every later call, raises :class:`KeyboardInterrupt`. For signal handlers."""
+        self.interrupted = True
+        self.stop.set()
+
     def close(self) -> None:
         """End the engines."""
         self.engines.close()
 
     def _run(self, tasks: Sequence[Task]) -> None:
+        self._check()
         if not tasks:
             return
         Runner(
@@ -133,6 +140,11 @@ class Session:
             deadline=self.deadline,
             stop=self.stop,
         ).run(tasks)
+        self._check()
+
+    def _check(self) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def _reuse(self, tasks: Sequence[Task]) -> None:
         """Copy what stored runs hold of the tasks into this run."""

@@ -125,7 +125,7 @@ def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
         store.create(runs_directory(), header) as writer,
         Progress() as progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
-        interruptible(),
+        interruptible(session),
     ):
         bench = Bench(session=session, progress=progress, controls=load(controls))
         yield bench

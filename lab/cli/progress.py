@@ -13,6 +13,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from lab.model.record import Record
+from lab.session import Session
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,14 +70,20 @@ class Progress:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGTERM ends what the block does as ^C does: with :class:`KeyboardInterrupt`."""
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+def interruptible(session: Session) -> Iterator[None]:
+    """^C and SIGTERM end what the session does, politely; a second one at once.
+
+    Nothing is raised where the signal meets the program (that could be inside a lock): the session does it.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if session.interrupted:
+            raise KeyboardInterrupt
+        session.interrupt()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+        for number, handler in previous.items():
+            signal.signal(number, handler)

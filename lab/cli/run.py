@@ -146,7 +146,11 @@ def _execute(
 ) -> Ended:
     """Run what is not stored yet."""
     progress = Progress(so_far=partial(_show, writer.path) if form == "terminal" else None)
-    with open_session(cache, writer, progress, jobs=jobs, deadline=deadline) as session, progress, interruptible():
+    with (
+        open_session(cache, writer, progress, jobs=jobs, deadline=deadline) as session,
+        progress,
+        interruptible(session),
+    ):
         progress.expect(sum(task.cell.id not in session.records for task in tasks))
         if fail_fast:
             progress.watch = partial(_fail_fast, session, progress)

@@ -209,7 +209,7 @@ def _measure(
         store.create(runs_directory(), header) as writer,
         progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
-        interruptible(),
+        interruptible(session),
     ):
         progress.expect(len(tasks))
         try:

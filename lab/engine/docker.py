@@ -22,6 +22,7 @@ from lab.engine.docker_words import create_request, exec_request, inexpressible
 from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
+from lab.model.image import Image
 from lab.model.observation import Observation
 from lab.model.runtime import Runtime
 from lab.model.scenario import Resolved
@@ -166,6 +167,12 @@ class DockerEngine:
         container.look()
         container.remove()
         return container.seen
+
+    def beside(self, image: Image, runtime: Runtime, settings: Settings) -> tuple[str, str, str]:
+        """What a `docker` command needs to run such a container on the same daemon: its address, image id, runtime."""
+        daemon = self._daemon(None)
+        images = self._images.get(id(daemon), lambda: DaemonImages(daemon=daemon, layers=self._layers))
+        return daemon.address, images.id_of(image, settings), daemon.runtime(runtime)
 
     def interrupt(self) -> None:
         """Kill the containers that other threads wait for."""

@@ -53,7 +53,35 @@ def reap_adopted(names: Collection[str], until: float) -> None:
 
 def _children() -> Iterator[tuple[int, str]]:
     """The (pid, name) of every child of this process."""
-    for path in Path("/proc/self/task").glob("*/children"):
-        for child in path.read_text().split():
-            with contextlib.suppress(OSError):
-                yield int(child), Path(f"/proc/{child}/comm").read_text().rstrip("\n")
+    for child in of(os.getpid()):
+        if name := name_of(child):
+            yield child, name
+
+
+def of(pid: int) -> tuple[int, ...]:
+    """The children of a process; none for one that has gone."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (path / "children").read_text().split())
+    return tuple(found)
+
+
+def name_of(pid: int) -> str:
+    """What ps(1) calls a process; empty for one that has gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    except OSError:
+        return ""
+
+
+def saying(word: str) -> tuple[int, ...]:
+    """The processes that have ``word`` among their arguments, alone or as ``--option=word``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit():
+                arguments = (entry / "cmdline").read_bytes().split(b"\0")
+                if word.encode() in {argument.rpartition(b"=")[2] for argument in arguments}:
+                    found.append(int(entry.name))
+    return tuple(found)

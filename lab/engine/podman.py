@@ -1,88 +1,73 @@
 """The podman engine: cells through podman's command line, rootful or rootless.
 
 A cell is `podman create`, `start --attach`, `inspect` where it did not end well, and `rm`: separate calls, so that a
-failure keeps its phase and podman's own words. There is no daemon; what outlives a call is conmon, below the run's
-cgroup.
+failure keeps its phase and podman's own words. There is no daemon; what outlives a call (conmon, a rootless podman's
+pause process) stays in cgroups of the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from lab import children, process
+from lab import children
 from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_fixture, remove_bundle
 from lab.engine.docker_images import Layers, config_of
 from lab.engine.host import user_namespaces
 from lab.engine.once import Once
-from lab.engine.podman_home import PodmanHome
+from lab.engine.podman_container import Container, PodmanCell
+from lab.engine.podman_home import AUTO_ACCOUNT, Caller, PodmanHome, cgroups_of, run_root_fits
 from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpressible
 from lab.engine.workspace import kill_cgroups
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
-from lab.model.observation import Call, Observation, Reached
+from lab.model.observation import Observation
 from lab.model.runtime import Runtime
 from lab.model.scenario import Resolved
 from lab.model.settings import Action, Settings
 from lab.oci.spec import PROBE
 from lab.provision.engines import pull_engine
 
-CALL_DEADLINE = 60.0
-"""Seconds for a call that waits for no container."""
-
 _LEFT = frozenset({"conmon", "podman", "podman pause"})
 """What a podman leaves to the lab, a subreaper; podman's own calls are tini's children."""
 
 REAP_SECONDS = 2.0
-REMOVE_TRIES = 10
-REMOVE_PAUSE = 0.2
-_HOLDS = b'"op":"hold"'
-_PAUSE = 0.01
-
-OWN_CODES = frozenset({125, 126, 127})
-"""podman-run(1): 125 for a fault of podman's, 126 and 127 when the command cannot be invoked or found."""
-
-
 ROOTLESS_RANGE = (200_000, 65_536)
 """The subordinate ids (first, size) of a rootless podman whose cell names none: it cannot store an image without."""
 
+_AUTO_RANGE = f"{AUTO_ACCOUNT}:1000000:1048576"
+AUTO_LINES = {
+    "passwd": f"{AUTO_ACCOUNT}:x:999999:999999::/:/usr/sbin/nologin",
+    "subuid": _AUTO_RANGE,
+    "subgid": _AUTO_RANGE,
+}
+"""From where a rootful podman takes the ids of ``--userns=auto``; libsubid, which 5.8 asks, wants an account, too."""
 
-def _podman_caller(settings: Settings) -> tuple[tuple[int, int], tuple[int, int] | None]:
-    """Who calls podman, (uid, gid), and the range of ids that it has."""
+
+def caller_for(settings: Settings) -> Caller:
+    """Who calls podman for a cell."""
+    auto = (settings.podman.userns or "").partition(":")[0] == "auto"
     if not settings.caller.rootless:
-        return (0, 0), None
-    return caller_of(settings), settings.caller.subordinate_ids or ROOTLESS_RANGE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodmanCell:
-    """A prepared cell: its files, its podman, and the words of its calls with placeholders still in them."""
-
-    bundle: Bundle
-    home: PodmanHome
-    runtime: Runtime
-    create: tuple[str, ...]
-    exec: tuple[str, ...] | None
-    seccomp: Path | None
-
-    def filled(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Words with the cell's own paths in the place of placeholders."""
-        return tuple(self.bundle.fill(word).replace(SECCOMP, str(self.seccomp)) for word in words)
+        return Caller(uid=0, gid=0, auto=auto)
+    uid, gid = caller_of(settings)
+    return Caller(uid=uid, gid=gid, ids=settings.caller.subordinate_ids or ROOTLESS_RANGE, auto=auto)
 
 
 @dataclass(kw_only=True)
 class PodmanEngine:
-    """Runs cells on one build of podman: one storage for root and one for each rootless caller."""
+    """Runs cells on one build of podman, with a storage for each of its callers."""
 
     engine: EngineName
     context: EngineContext
     name: str = field(init=False)
     build: EngineBuild | None = None
     _homes: Once[PodmanHome] = field(default_factory=Once)
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.name = str(self.engine)
@@ -106,8 +91,14 @@ class PodmanEngine:
         return inexpressible(settings)
 
     def open(self, tell: Callable[[str], None]) -> None:
-        """Provision the build; there is nothing to start."""
+        """Provision the build; there is nothing to start.
+
+        Runtimes that podman calls, and podman 3 itself, write below ``/run`` whatever they are told: the lab has its
+        own from now on.
+        """
+        run_root_fits(self.context.workspace)
         self.build = pull_engine(self.context.cache, self.engine, progress=tell)
+        self.context.workspace.own_run_directory()
 
     def prepare(self, job: Job) -> Prepared:
         """Make fixtures and load the image; what fails is noted, not raised."""
@@ -126,11 +117,11 @@ class PodmanEngine:
 
     def _cell(self, job: Job) -> PodmanCell:
         settings = job.resolved.settings
-        home = self._homes.get(caller := _podman_caller(settings), lambda: self._made(*caller))
+        home = self._homes.get(caller := caller_for(settings), lambda: self._made(caller))
         image = home.image(job.image, config_of(job.image.config, settings), settings.rootfs, job.runtime)
         bundle = self._bundle(job.serial, settings, home)
         name = bundle.identifier
-        words = create_words(settings, image=image, name=name, cgroup_parent=home.cgroup)
+        words = create_words(settings, image=image, name=name, cgroup_parent=home.containers)
         profile = home.seccomp(job.runtime)
         if settings.linux.seccomp is not None:
             profile = bundle.path / "seccomp.json"
@@ -140,19 +131,22 @@ class PodmanEngine:
         beside = exec_words(settings.exec, name) if settings.action is Action.EXEC and settings.exec else None
         return PodmanCell(bundle=bundle, home=home, runtime=job.runtime, create=words, exec=beside, seccomp=profile)
 
-    def _made(self, caller: tuple[int, int], ids: tuple[int, int] | None) -> PodmanHome:
-        if self.build is None:
+    def _made(self, caller: Caller) -> PodmanHome:
+        if self.build is None or self._stopping.is_set():
             raise EngineError(f"{self.name} is not open")
         workspace = self.context.workspace
-        place = workspace.root / self.engine.slug / "-".join(map(str, (*caller, *(ids or ()))))
+        if caller.ids is not None:
+            self._subordinate.grant(caller.uid, caller.gid, caller.ids, alone=True)
+            workspace.add_account("group", f"permlab-{caller.gid}:x:{caller.gid}:")
+        elif caller.auto:
+            for file, line in AUTO_LINES.items():
+                workspace.add_account(file, line)
+        place = workspace.root / self.engine.slug / caller.slug
         home = PodmanHome(build=self.build, workspace=workspace, layers=self._layers, caller=caller, place=place)
         try:
             home.set_up()
         except OSError as error:
             raise HostError("podman's directories cannot be made", details=str(error)) from error
-        if ids is not None:
-            self._subordinate.grant(*caller, ids)
-            workspace.add_account("group", f"permlab-{caller[1]}:x:{caller[1]}:")
         return home
 
     def _bundle(self, serial: int, settings: Settings, home: PodmanHome) -> Bundle:
@@ -160,7 +154,7 @@ class PodmanEngine:
         bundle = Bundle(
             path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
             identifier=f"permlab-{workspace.run_id}-{serial}",
-            caller=home.caller,
+            caller=(home.caller.uid, home.caller.gid),
             cgroup="",
         )
         probe = self.context.probe_layer / PROBE.lstrip("/")
@@ -184,13 +178,15 @@ class PodmanEngine:
         settings = prepared.job.resolved.settings
         started = time.monotonic()
         before = look(cell.bundle, settings.host)
-        container = _Container(cell=cell, settings=settings)
-        try:
-            container.run(meanwhile)
-        except OSError as error:
-            container.fault = f"podman cannot be started: {error}"
-        finally:
-            container.remove()
+        container = Container(cell=cell, settings=settings)
+        with cell.home.alone if cell.home.caller.auto else contextlib.nullcontext():
+            try:
+                container.run(meanwhile)
+            except OSError as error:
+                container.fault = f"podman cannot be started: {error}"
+            finally:
+                if not self._stopping.is_set():
+                    container.remove()
         return Observation(
             calls=tuple(container.calls),
             reached=container.reached,
@@ -203,8 +199,10 @@ class PodmanEngine:
         )
 
     def interrupt(self) -> None:
-        """Kill every container of this podman."""
-        kill_cgroups(f"{self.context.workspace.cgroup}/{self.engine.slug}")
+        """Kill every call and every container of this podman; its storage is not used again."""
+        self._stopping.set()
+        for cgroup in cgroups_of(self.context.workspace, self.engine.slug):
+            kill_cgroups(cgroup)
 
     def discard(self, prepared: Prepared) -> None:
         """Remove the cell's files; its container is gone already."""
@@ -212,122 +210,8 @@ class PodmanEngine:
             remove_bundle(prepared.state.bundle)
 
     def close(self) -> None:
-        """End what podman left: conmon and containers of a run that was stopped, a rootless podman's pause process."""
+        """End what podman left: conmon and containers of a run that was stopped, rootless podmans' pause processes."""
         self.interrupt()
         for home in self._homes.values():
             home.end()
         children.reap_adopted(_LEFT, time.monotonic() + REAP_SECONDS)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Container:
-    """One cell's container, the calls that are made of it, and what has been seen."""
-
-    cell: PodmanCell
-    settings: Settings
-    calls: list[Call] = field(default_factory=list)
-    reached: Reached = Reached.NOTHING
-    exit_code: int | None = None
-    output: bytes = b""
-    fault: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.cell.bundle.identifier
-
-    def run(self, meanwhile: Callable[[], None]) -> None:
-        """Create and start; what podman refuses ends it."""
-        made = self._call("create", *self.cell.filled(self.cell.create), deadline=CALL_DEADLINE)
-        if not made.ok:
-            return
-        self.reached = Reached.CREATED
-        if self.settings.action is Action.EXEC:
-            self._exec_beside(meanwhile)
-        else:
-            done = self._call("start", "--attach", self.name, deadline=self.settings.deadline, meanwhile=meanwhile)
-            self._ended(done)
-
-    def _ended(self, done: process.Completed) -> None:
-        """How the process ended, where one was started: podman gives its own failures the codes of a shell."""
-        self.output = done.stdout
-        if b'"op":"start"' in done.stdout:
-            self.reached = Reached.STARTED
-        if done.returncode not in OWN_CODES:
-            self.reached, self.exit_code = Reached.STARTED, done.returncode
-            return
-        state = self._call("inspect", "--type=container", "--format={{json .State}}", self.name, deadline=CALL_DEADLINE)
-        said = json.loads(state.stdout) if state.ok else {}
-        if said.get("Status") in {"exited", "stopped"} and not str(said.get("StartedAt", "")).startswith("0001"):
-            self.reached, self.exit_code = Reached.STARTED, int(said["ExitCode"])
-
-    def _exec_beside(self, meanwhile: Callable[[], None]) -> None:
-        """Run the second process in a container whose first one holds."""
-        home, log = self.cell.home, self.cell.bundle.path / "held"
-        holding = home.begin(home.argv(self.cell.runtime, "start", "--attach", self.name), log)
-        try:
-            meanwhile()
-            until = time.monotonic() + self.settings.deadline
-            while not (log.exists() and _HOLDS in log.read_bytes()):
-                if holding.poll() is not None or time.monotonic() > until:
-                    self._not_held(log, holding.poll())
-                    return
-                time.sleep(_PAUSE)
-            done = self._call("exec", *self.cell.filled(self.cell.exec or ()), deadline=self.settings.deadline)
-            self.output, self.exit_code = done.stdout, done.returncode
-        finally:
-            self._kill()
-            process.end_group(holding)
-
-    def _not_held(self, log: Path, code: int | None) -> None:
-        """The start that failed, as a call; a container that ended or hangs says nothing about the exec."""
-        said = log.read_bytes() if log.exists() else b""
-        argv = self.cell.home.argv(self.cell.runtime, "start", "--attach", self.name)
-        if code in OWN_CODES:
-            self.calls.append(Call(verb="start", argv=argv, returncode=code or 0, stdout=b"", stderr=said, seconds=0.0))
-        else:
-            self.fault = "the container to exec into ended" if code is not None else "the container did not start"
-
-    def remove(self) -> None:
-        """Remove the container; that podman does not do it is the lab's fault, not the cell's.
-
-        Its own `container cleanup`, which conmon starts, may still hold a mount (EBUSY): then it is asked again.
-        """
-        if self.reached is Reached.NOTHING:
-            return
-        for _ in range(REMOVE_TRIES):
-            done = self._call("rm", "--force", self.name, deadline=CALL_DEADLINE)
-            if done.ok:
-                return
-            if "resource busy" not in done.tail():
-                break
-            self.calls.pop()
-            time.sleep(REMOVE_PAUSE)
-        self.fault = self.fault or f"the container cannot be removed: {done.tail()}"
-
-    def _call(
-        self, verb: str, *words: str, deadline: float, meanwhile: Callable[[], None] | None = None
-    ) -> process.Completed:
-        home = self.cell.home
-        done = home.call(
-            home.argv(self.cell.runtime, verb, *words), deadline=deadline, on_deadline=self._kill, meanwhile=meanwhile
-        )
-        self.calls.append(
-            Call(
-                verb=verb,
-                argv=done.argv,
-                returncode=done.returncode,
-                stdout=b"" if verb in {"start", "exec"} else done.stdout,
-                stderr=done.stderr,
-                seconds=done.seconds,
-                timed_out=done.timed_out,
-                truncated=done.truncated,
-            )
-        )
-        if done.timed_out:
-            self.fault = f"`{verb}` did not end within its deadline of {deadline:g} s"
-        return done
-
-    def _kill(self) -> None:
-        """End the container before podman is ended, so that nothing is left of it."""
-        home = self.cell.home
-        home.call(home.argv(self.cell.runtime, "kill", self.name), deadline=CALL_DEADLINE)

@@ -13,8 +13,9 @@ import os
 import resource
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lab import process
 from lab.engine import families
 from lab.engine.docker_images import LABEL, Layers
 from lab.engine.once import Once
-from lab.engine.workspace import Workspace
+from lab.engine.workspace import Workspace, in_cgroup
 from lab.errors import EngineError, HostError
 from lab.model.engine import EngineBuild
 from lab.model.image import Image, ImageConfig
@@ -40,26 +41,64 @@ _OLD_SECCOMP = "runc>=1.0.0rc92,<=1.0.0rc94"
 """Versions that know neither ``defaultErrnoRet`` nor that two rules may name one system call."""
 
 
+AUTO_ACCOUNT = "permlab-containers"
+"""Whose subordinate ids ``--userns=auto`` takes; podman's own word, ``containers``, may have a range of the host's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls a podman: root's is rootful, every other one rootless.
+
+    ``ids`` is a rootless caller's subordinate range (first, size). ``auto`` sets the cells of ``--userns=auto`` apart:
+    podman gives them ids that no other container of the same storage has, so that what one gets depends on the others.
+    """
+
+    uid: int
+    gid: int
+    ids: tuple[int, int] | None = None
+    auto: bool = False
+
+    @property
+    def slug(self) -> str:
+        """A directory name."""
+        return "-".join((*map(str, (self.uid, self.gid, *(self.ids or ()))), *(["auto"] if self.auto else [])))
+
+
+def cgroups_of(workspace: Workspace, slug: str) -> tuple[str, str]:
+    """The cgroups of one podman: its containers', and that of its calls and of what they leave."""
+    return f"{workspace.cgroup}/{slug}", f"{workspace.cgroup}/{slug}-calls"
+
+
+def run_root_fits(workspace: Workspace) -> None:
+    """Raises :class:`HostError` where the path of a run root would be too long for podman."""
+    if len(str(workspace.root / "r00")) > RUN_ROOT_LENGTH:
+        raise HostError(
+            f"podman's run root may have {RUN_ROOT_LENGTH} characters, and one in {workspace.root} has more",
+            resolution="set TMPDIR to a directory with a short name",
+        )
+
+
 @dataclass(kw_only=True)
 class PodmanHome:
-    """The podman of one caller. ``caller`` is (uid, gid); root's is rootful, every other one rootless."""
+    """The podman of one caller, in the directory ``place``. Whoever needs it ``alone`` takes the lock."""
 
     build: EngineBuild
     workspace: Workspace
     layers: Layers
-    caller: tuple[int, int]
+    caller: Caller
     place: Path
+    alone: threading.Lock = field(default_factory=threading.Lock)
     _images: Once[str] = field(default_factory=Once)
 
     @property
     def rootless(self) -> bool:
         """Whether this podman is an ordinary user's."""
-        return self.caller[0] != 0
+        return self.caller.uid != 0
 
     @property
-    def cgroup(self) -> str | None:
-        """The parent of its containers' cgroups; an ordinary user has none."""
-        return None if self.rootless else f"{self.workspace.cgroup}/{self.place.parent.name}"
+    def containers(self) -> str | None:
+        """The parent of its containers' cgroups; an ordinary user's stay in that of the call."""
+        return None if self.rootless else cgroups_of(self.workspace, self.place.parent.name)[0]
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
@@ -82,31 +121,27 @@ class PodmanHome:
         containers = self.place / "home" / ".config" / "containers"
         for made in (containers, *(self.place / name for name in ("storage", "tmp", "xdg", "profiles"))):
             made.mkdir(parents=True, exist_ok=True)
-        os.chown(self._run_root, *self.caller)
+        os.chown(self._run_root, self.caller.uid, self.caller.gid)
         (self.place / "xdg").chmod(0o700)
         accept = {"default": [{"type": "insecureAcceptAnything"}]}  # nothing is pulled: the lab loads its own archives
         (containers / "policy.json").write_text(json.dumps(accept))
         (self.place / "containers.conf").write_text(self._containers_conf())
         places = f'graphroot = "{self.place}/storage"\nrunroot = "{self._run_root}"\n'  # 4.3 wants them here, too
-        (self.place / "storage.conf").write_text(f'[storage]\ndriver = "overlay"\n{places}')
+        auto = "" if self.rootless else f'[storage.options]\nroot-auto-userns-user = "{AUTO_ACCOUNT}"\n'
+        (self.place / "storage.conf").write_text(f'[storage]\ndriver = "overlay"\n{places}{auto}')
         (self.place / "registries.conf").write_text("")
         if self._profile is not None:
             profile = json.loads(self._profile.read_text())
             (self.place / "profiles" / "old.json").write_text(json.dumps(without_errno_rules(profile)))
         for directory, _, names in os.walk(self.place):
             for path in (directory, *(os.path.join(directory, name) for name in names)):
-                os.chown(path, *self.caller)
+                os.chown(path, self.caller.uid, self.caller.gid)
 
     @cached_property
     def _run_root(self) -> Path:
         """A new directory with a short path."""
         for number in itertools.count():
             path = self.workspace.root / f"r{number}"
-            if len(str(path)) > RUN_ROOT_LENGTH:
-                raise HostError(
-                    f"podman's run root may have {RUN_ROOT_LENGTH} characters, and {path} has more",
-                    resolution="set TMPDIR to a directory with a short name",
-                )
             with contextlib.suppress(FileExistsError):
                 path.mkdir()
                 return path
@@ -121,6 +156,7 @@ class PodmanHome:
     def _containers_conf(self) -> str:
         """Limits as they are, because a host whose root lacks CAP_SYS_RESOURCE cannot raise them again.
 
+        Locks are files: those in shared memory have one name (``/dev/shm/libpod_lock``) for all podmans of a host.
         No ``static_dir``: conmon's `podman container cleanup` takes the one below ``--root``, and when it does not find
         the container there, nobody learns that it ended (the caller waits 20 s).
         """
@@ -132,6 +168,7 @@ default_ulimits = [{limits}]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
+lock_type = "file"
 conmon_path = ["{self.build.program("conmon")}"]
 helper_binaries_dir = ["{self.build.path}"]
 init_path = "{self.build.program("catatonit")}"
@@ -142,7 +179,6 @@ tmp_dir = "{self.place}/xdg/libpod"
         """A call of this podman; it wants a runtime even where it starts nothing."""
         flags = (f"--runtime-flag={flag.lstrip('-')}" for flag in families.global_flags(runtime.name))
         return (
-            *self._alone,
             str(self.build.program("podman")),
             f"--root={self.place}/storage",
             f"--runroot={self._run_root}",
@@ -151,13 +187,16 @@ tmp_dir = "{self.place}/xdg/libpod"
             *words,
         )
 
-    @cached_property
-    def _alone(self) -> tuple[str, ...]:
-        """Who waits for conmon and for what it leaves, in the place of the lab, which is a subreaper.
+    def _started(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The command that starts a call: as the caller, in the cgroup of this podman's calls, below tini.
 
-        podman waits up to 20 s for the process id of a conmon that has ended to be gone.
+        podman waits up to 20 s for the process id of a conmon that has ended to be gone: tini waits for conmon, in the
+        place of the lab, which is a subreaper. The cgroup holds what a call leaves, also when podman does not end.
         """
-        return (str(self.build.program("tini-static")), "-s", "--")
+        uid, gid = self.caller.uid, self.caller.gid
+        drop = ("setpriv", f"--reuid={uid}", f"--regid={gid}", f"--groups={gid}") if self.rootless else ()
+        own = (*drop, str(self.build.program("tini-static")), "-s", "--", *argv)
+        return in_cgroup(cgroups_of(self.workspace, self.place.parent.name)[1], own)
 
     def call(
         self,
@@ -167,25 +206,20 @@ tmp_dir = "{self.place}/xdg/libpod"
         on_deadline: Callable[[], None] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> process.Completed:
-        """Make a call as the caller."""
-        return process.run(
-            argv,
+        """Make a call as the caller; what comes back names ``argv`` alone as the command."""
+        done = process.run(
+            self._started(argv),
             deadline=deadline,
             env=self.environment,
             cwd=self.place,
-            identity=self._identity,
             on_deadline=on_deadline,
             meanwhile=meanwhile,
         )
+        return replace(done, argv=argv)
 
     def begin(self, argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
         """Start a call that goes on while others are made; what it writes goes to ``log``."""
-        return process.spawn(argv, env=self.environment, log=log, identity=self._identity)
-
-    @property
-    def _identity(self) -> process.Identity | None:
-        uid, gid = self.caller
-        return process.Identity(uid=uid, gid=gid, groups=(gid,)) if self.rootless else None
+        return process.spawn(self._started(argv), env=self.environment, log=log)
 
     def image(self, image: Image, config: ImageConfig, edits: tuple[Edit, ...], runtime: Runtime) -> str:
         """The id of an image in this storage, loaded when it is not there yet; raises :class:`EngineError`."""

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
 from lab.model.record import Record
-from lab.session import Session
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,8 +68,17 @@ class Progress:
         self.bar.close()
 
 
+class Interruptible(Protocol):
+    """What can be told that the user has had enough: a session, or what else runs containers."""
+
+    interrupted: bool
+
+    def interrupt(self) -> None:
+        """Note it, and end soon."""
+
+
 @contextmanager
-def interruptible(session: Session) -> Iterator[None]:
+def interruptible(session: Interruptible) -> Iterator[None]:
     """^C and SIGTERM end what the session does, politely; a second one at once.
 
     Nothing is raised where the signal meets the program (that could be inside a lock): the session does it.

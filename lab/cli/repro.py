@@ -10,6 +10,7 @@ import click
 
 from lab.cli.cells import measuring, named_cell
 from lab.cli.common import runs_directory, tell
+from lab.cli.progress import interruptible
 from lab.cli.show import fitting_records, the_record
 from lab.errors import InputError, StoreError
 from lab.model.record import Record, Run
@@ -17,7 +18,7 @@ from lab.provision.cache import default_cache
 from lab.report.words import counted, found_words
 from lab.repro.folder import new_folder
 from lab.repro.making import origin_of
-from lab.repro.reproduce import MOST_RUNS, reproduce, write_folder
+from lab.repro.reproduce import MOST_RUNS, open_trials, reproduce, write_folder
 from lab.store.runs import find, read, stored
 
 EXIT_UNSTEADY = 1
@@ -66,8 +67,9 @@ def run(cell: str, *, out: Path | None, run_word: str | None, whole: bool, most:
     origin = origin_of(default_cache(), found, record)
     folder = new_folder(out or Path(f"repro-{_slug(record)}"))
     tell(f"{record.cell}: {found_words(record.verdict)}")
-    made = reproduce(origin, minimal=not whole, most=most, tell=tell)
-    steady = write_folder(made, folder)
+    with open_trials(most) as trials, interruptible(trials):
+        made = reproduce(origin, trials, minimal=not whole, tell=tell)
+        steady = write_folder(made, folder)
     size = f"{len(made.case.tree):,} files and directories" if len(made.case.tree) > 1 else "an empty root file system"
     click.echo(f"{folder}: {found_words(made.outcome.verdict)}; {size}; {counted(made.runs, 'run')}")
     click.echo(f"sudo {folder / 'run.sh'} --check RUNTIME")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.model.settings import Action, Check
+from lab.model.settings import Action, Check, Stdio
 from lab.repro.tree import Entry
 
 Config = Mapping[str, Any]
@@ -19,7 +19,9 @@ class Call:
 
     ``owner`` is the caller's (uid, gid); ``dropped`` are capabilities that it lacks; ``flags`` stand before the verb,
     ``verb_flags`` behind ``run`` or ``create``, ``exec_flags`` and ``exec_words`` before and behind the id of an exec
-    that has no process.json.
+    that has no process.json. ``streams`` maps stdin, stdout and stderr to what they are instead of pipes; their files
+    stand in the fixture ``stdio_fixture``, where one is named. ``fds`` maps further descriptors to the fixtures that
+    they are open on.
     """
 
     action: Action = Action.RUN
@@ -30,6 +32,9 @@ class Call:
     verb_flags: tuple[str, ...] = ()
     exec_flags: tuple[str, ...] = ()
     exec_words: tuple[str, ...] = ()
+    streams: Mapping[str, Stdio] = field(default_factory=dict)
+    stdio_fixture: str | None = None
+    fds: Mapping[str, str] = field(default_factory=dict)
     seconds: int = 30
 
 

@@ -31,6 +31,8 @@ def _reasons(case: Case) -> Iterator[str]:
         yield "the runtime is called by someone else than root with all capabilities"
     if call.flags or call.verb_flags:
         yield f"the runtime gets flags: {shlex.join((*call.flags, *call.verb_flags))}"
+    if call.streams or call.fds:
+        yield "the runtime gets streams or descriptors that are no pipes"
     mounts = [mount["destination"] for mount in config.get("mounts", ()) if mount["destination"] not in _OWN]
     if mounts:
         yield f"it has mounts of its own: {', '.join(mounts)}"

@@ -125,10 +125,11 @@ def inexpressible(record: Record, settings: Settings) -> Iterator[str]:
     if record.axes.get("engine") != _OCI:
         yield f"engine {record.axes.get('engine')}: a folder is for the bare runtime; take the same cell on engine oci"
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(caller, name) is not Stdio.PIPE:
-            yield f"caller.{name} = {getattr(caller, name)}: the script gives pipes"
-    if caller.fds:
-        yield "caller.fds: the script hands no descriptors on"
+        if getattr(caller, name) is Stdio.TERMINAL:
+            yield f"caller.{name} = terminal: a shell script makes no terminal"
+    for number in caller.fds:
+        if len(number) > 1:
+            yield f"caller.fds.{number}: a POSIX shell has descriptors up to 9 only"
     if caller.subordinate_ids is not None:
         yield "caller.subordinate_ids: they need entries in the host's /etc/subuid and /etc/subgid"
     if settings.linux.namespaces.get("user") == HELD:
@@ -168,6 +169,13 @@ def make_case(origin: Origin) -> Case:
             verb_flags=caller.verb_flags,
             exec_flags=settings.exec_flags,
             exec_words=tuple(process_args(settings.exec)) if settings.exec and settings.exec_flags else (),
+            streams={
+                name: getattr(caller, name)
+                for name in ("stdin", "stdout", "stderr")
+                if getattr(caller, name) is not Stdio.PIPE
+            },
+            stdio_fixture=caller.stdio_fixture,
+            fds=caller.fds,
             seconds=max(1, round(settings.deadline)),
         ),
         config=json.loads(origin.run.configs[origin.record.provenance.config]),

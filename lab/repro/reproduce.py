@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Reproduction:
 
 
 def reproduce(
-    origin: Origin, *, minimal: bool = True, most: int = MOST_RUNS, tell: Callable[[str], None] = lambda _: None
+    origin: Origin, trials: Trials, *, minimal: bool = True, tell: Callable[[str], None] = lambda _: None
 ) -> Reproduction:
     """Make the case, show that it gives the record's verdict, and take away what that does not need.
 
@@ -64,24 +65,29 @@ def reproduce(
     script, shows something else than the record says.
     """
     whole = make_case(origin)
+    outcome = _shown(trials, whole, origin, "the cell in full")
+    if not minimal or isinstance(origin.record.verdict, Passed):
+        return Reproduction(origin=origin, whole=whole, case=whole, outcome=outcome, runs=trials.runs)
+    case, witnesses = _smaller(trials, whole, origin, tell)
+    if case != whole:
+        outcome = _shown(trials, case, origin, "the smallest case, tried once more,")
+    return Reproduction(
+        origin=origin,
+        whole=whole,
+        case=case,
+        outcome=outcome,
+        runs=trials.runs,
+        complete=not trials.exhausted,
+        witnesses=tuple(witness.words for witness in witnesses),
+    )
+
+
+@contextmanager
+def open_trials(most: int = MOST_RUNS) -> Iterator[Trials]:
+    """Where cases are tried: a temporary directory that callers who are not root may search."""
     with tempfile.TemporaryDirectory(prefix="permlab-repro-") as place:
         Path(place).chmod(0o755)
-        trials = Trials(place=Path(place), most=most)
-        outcome = _shown(trials, whole, origin, "the cell in full")
-        if not minimal or isinstance(origin.record.verdict, Passed):
-            return Reproduction(origin=origin, whole=whole, case=whole, outcome=outcome, runs=trials.runs)
-        case, witnesses = _smaller(trials, whole, origin, tell)
-        if case != whole:
-            outcome = _shown(trials, case, origin, "the smallest case, tried once more,")
-        return Reproduction(
-            origin=origin,
-            whole=whole,
-            case=case,
-            outcome=outcome,
-            runs=trials.runs,
-            complete=not trials.exhausted,
-            witnesses=tuple(witness.words for witness in witnesses),
-        )
+        yield Trials(place=Path(place), most=most)
 
 
 def _smaller(

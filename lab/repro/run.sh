@@ -17,9 +17,11 @@ mask=@UMASK@
 owner=@OWNER@
 as_caller() { @AS@"$@"; }
 runtime() { as_caller @ENV@"$binary" --root "$work/state" @FLAGS@"$@"; }
-begin() { runtime "$1" --bundle "$work" --pid-file "$work/pid" @VERB_FLAGS@"$id"; }
+begin() { runtime "$1" --bundle "$work" --pid-file "$work/pid" @VERB_FLAGS@"$id" @STREAMS@; }
 execute() { runtime exec @EXEC@; }
 host_mounts() { @HOST_MOUNTS@; }
+prepare() { @PREPARE@; }
+keep() { @KEEP@; }
 look() { @LOOK@; }
 
 fail() { echo "run.sh: $*" >&2; exit 3; }
@@ -93,6 +95,7 @@ for name in config.json process.json; do
         "$here/$name" >"$work/$name"
 done
 host_mounts
+prepare
 
 # Calls. The runtime gets pipes as its streams, as a container engine gives it.
 piped() {
@@ -132,6 +135,7 @@ case $action in
         wait
         ;;
 esac
+keep
 [ ! -e "$work/pid" ] || cp "$work/pid" "$work/out/pid"
 (cd "$work" && look) >"$work/out/host"
 
@@ -141,7 +145,7 @@ stamp='[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]T[0-9:.]*\(Z\|[+-][0-9:]*\)'
 constant() {
     sed -e "s#$work#DIR#g" -e "s#$id#ID#g" -e "s#$stamp#TIME#g" -e "s#$binary#RUNTIME#g" \
         -e 's/^{"step":0,"op":"start",.*\("ruid":.*"umask":"[0-7]*"\).*/{"step":0,"op":"start",\1}/' \
-        -e 's/,"\(dev\|inode\|pid\|st_dev\)":\("[^"]*"\|[0-9]*\)//g'
+        -e '/"op":"fdstat"/s/,"size":[0-9]*//' -e 's/,"\(dev\|inode\|pid\|st_dev\)":\("[^"]*"\|[0-9]*\)//g'
 }
 transcript() {
     for name in create container start run exec; do
@@ -150,7 +154,7 @@ transcript() {
         shown "$work/out/$name.stderr"
         shown "$work/out/$name.stdout"
     done | constant
-    shown "$work/out/host"
+    sed 's/|[0-9]*$//' "$work/out/host"
 }
 transcript >"$work/out/text"
 if [ -n "$output" ]; then cp -R "$work/out/." "$output/"; fi

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
+from lab.model.settings import Action, Stdio
 from lab.oci.capabilities import full_name
 from lab.process import BASE_PATH
 from lab.repro.case import Call, Case
@@ -32,6 +33,9 @@ def script(case: Case) -> str:
         + 'XDG_RUNTIME_DIR="$work/state" timeout -k 5 "$seconds" ',
         "@FLAGS@": _words(call.flags),
         "@VERB_FLAGS@": _words(call.verb_flags),
+        "@STREAMS@": " ".join(_redirections(call)),
+        "@PREPARE@": "; ".join(_prepared(call)) or ":",
+        "@KEEP@": "; ".join(_kept(call)) or ":",
         "@EXEC@": _exec(case),
         "@HOST_MOUNTS@": "; ".join(_host_mounts(case)) or ":",
         "@LOOK@": "; ".join(_looks(case)) or ":",
@@ -66,8 +70,48 @@ def _exec(case: Case) -> str:
 
 def _host_mounts(case: Case) -> Iterable[str]:
     for name, options in case.host_mounts.items():
-        place = f'"$work"/{shlex.quote(f"{FIXTURES}/{name}/data")}'
+        place = _fixture(name)
         yield f"mount --bind {place} {place}; mount -o remount,bind,{','.join(options)} {place}"
+
+
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+_OPERATORS = {Stdio.FILE: "<>", Stdio.NULL: "<>", Stdio.READ_ONLY_FILE: "<"}
+"""How a shell opens what the caller gives: for reading and writing, or for reading only."""
+
+
+def _stream(call: Call, name: str) -> str:
+    """The path of what a stream is, in the script's words."""
+    if call.streams[name] is Stdio.NULL:
+        return '"$work"/null'
+    return f'"$work"/{name}' if call.stdio_fixture is None else f"{_fixture(call.stdio_fixture)}/{name}"
+
+
+def _redirections(call: Call) -> Iterable[str]:
+    for name, kind in call.streams.items():
+        yield f"{_NUMBERS[name]}{_OPERATORS[kind]}{_stream(call, name)}"
+    for number, fixture in call.fds.items():
+        yield f"{number}<{_fixture(fixture)}"
+
+
+def _prepared(call: Call) -> Iterable[str]:
+    """Files of the caller's own, as it would make them; a null device that no runtime takes from the host."""
+    for name, kind in call.streams.items():
+        path = _stream(call, name)
+        if kind is Stdio.FILE:
+            yield f"[ -e {path} ] || (umask 177; : >{path})"
+        elif kind is Stdio.NULL:
+            yield f"[ -e {path} ] || mknod -m 644 {path} c 1 3"
+
+
+def _kept(call: Call) -> Iterable[str]:
+    target = "run" if call.action is Action.RUN else "container"
+    for name, kind in call.streams.items():
+        if kind is Stdio.FILE and name != "stdin":
+            yield f'cat {_stream(call, name)} >"$work/out/{target}.{name}"'
+
+
+def _fixture(name: str) -> str:
+    return f'"$work"/{shlex.quote(f"{FIXTURES}/{name}/data")}'
 
 
 def _looks(case: Case) -> Iterable[str]:

@@ -55,18 +55,24 @@ def key_of(verdict: Verdict) -> tuple[str, ...]:
 class Trials:
     """Runs cases in directories below ``place``; a case that was run with a runtime before is not run again.
 
-    At most ``most`` runs are made by :meth:`outcome`; then what it does not know is ``None``.
+    At most ``most`` runs are made by :meth:`outcome`; then what it does not know is ``None``. An interrupt raises
+    ``KeyboardInterrupt`` when the script that runs has ended: it leaves nothing behind, unless it is killed.
     """
 
     place: Path
     most: int
     runs: int = 0
+    interrupted: bool = False
     _known: dict[tuple[str, Path], Outcome] = field(default_factory=dict)
 
     @property
     def exhausted(self) -> bool:
         """Whether the runs are used up."""
         return self.runs >= self.most
+
+    def interrupt(self) -> None:
+        """The user has had enough."""
+        self.interrupted = True
 
     def outcome(self, case: Case, runtime: Path) -> Outcome | None:
         """What the case shows with a runtime."""
@@ -86,6 +92,8 @@ class Trials:
             return run_folder(folder, case, runtime)
         finally:
             shutil.rmtree(folder)
+            if self.interrupted:
+                raise KeyboardInterrupt
 
 
 def run_folder(folder: Path, case: Case, runtime: Path) -> Outcome:

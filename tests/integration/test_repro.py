@@ -97,6 +97,40 @@ cwd = "/"
 rootless = true
 """
 )
+NOEXEC = (
+    PLAIN.format(user="1000:1000")
+    + """
+[settings.process]
+args = ["/n/p"]
+cwd = "/"
+[settings.fixtures.n]
+entries = [{path = "/p", kind = "file", mode = 0o755, program = "probe"}]
+mount_options = ["ro"]
+[[settings.mounts]]
+destination = "/n"
+fixture = "n"
+options = ["noexec"]
+"""
+)
+STDIO = (
+    PLAIN.format(user="1000:1000")
+    + """
+[settings]
+action = "create-start"
+host = ["fixture:io/stdout"]
+checks = [{fact = "step.1.gid", equals = 5, verdict = "denied", cause = "owner-mismatch"}]
+[settings.caller]
+stdin = "null"
+stdout = "file"
+stdio_fixture = "io"
+[settings.caller.fds]
+7 = "io"
+[settings.fixtures.io]
+[settings.process]
+cwd = "/"
+steps = ["fdstat 1"]
+"""
+)
 PASSES = PLAIN.format(user="65532")
 
 
@@ -155,8 +189,10 @@ def said(text: bytes) -> list[str]:
         (UNMAPPED, CRUN, "uid-not-mapped"),
         (ROOTLESS, RC93, "setgroups-not-permitted"),
         (BOUND, CRUN, "write-denied"),
+        (NOEXEC, CRUN, "exec-not-permitted"),
+        (STDIO, RC93, "owner-mismatch"),
     ],
-    ids=["chdir", "create-start", "exec", "not-executable", "userns", "rootless", "bind"],
+    ids=["chdir", "create-start", "exec", "not-executable", "userns", "rootless", "bind", "noexec", "stdio"],
 )
 def test_the_script_shows_what_the_record_says(lab: Lab, text: str, runtime: str, cause: str) -> None:
     before = host_state()
@@ -248,11 +284,11 @@ def test_without_minimising_all_stays(lab: Lab) -> None:
 
 
 def test_what_no_script_can_do_is_told(lab: Lab) -> None:
-    (record,) = lab.run(f'{PASSES}[settings.caller]\nstdout = "file"\n', runtimes=CRUN)
+    (record,) = lab.run(f'{PASSES}[settings.caller]\nstdout = "terminal"\n', runtimes=CRUN)
     done = lab.call("repro", record.cell, "--out", "made")
     assert done.returncode == 2
     assert b"not expressible" in done.stderr
-    assert b"caller.stdout = file" in done.stderr
+    assert b"caller.stdout = terminal" in done.stderr
     assert not (lab.place / "made").exists()
 
 

@@ -60,7 +60,7 @@ class Bundle:
 
     def fill(self, text: str) -> str:
         """A stored text with this cell's own paths in the place of its placeholders."""
-        text = text.replace(CGROUP, self.cgroup).replace(USER_NAMESPACE, str(self.user_namespace))
+        text = text.replace(CGROUP, self.cgroup).replace(USER_NAMESPACE, f"{self.path}/userns")
         for name, path in self.fixtures.items():
             text = text.replace(f"${{fixture:{name}}}", str(path))
         return text
@@ -74,7 +74,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     """
     uid, gid = caller_of(settings)
     bundle = Bundle(
-        path=workspace.root / "cells" / str(serial),
+        path=Path(f"{workspace.root}/cells/{serial}"),
         identifier=f"permlab-{workspace.run_id}-{serial}",
         caller=(uid, gid),
         cgroup=f"{workspace.cgroup}/{serial}",
@@ -82,7 +82,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     linux = mapped_linux(settings, Context(rootless=(uid, gid) if uid else None))
     probe = probe_layer / ".permlab" / "probe"
     try:
-        bundle.path.mkdir(parents=True)
+        os.mkdir(bundle.path)
         owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
         apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
         for name, fixture in settings.fixtures.items():
@@ -143,13 +143,12 @@ def _make_rootfs(workspace: Workspace, bundle: Bundle, image: Image, probe_layer
         return _kept
     owner = mapped_owner(linux.uid_mappings, linux.gid_mappings) if linux.uid_mappings else as_named
     lower = workspace.lower(tree, linux.uid_mappings, linux.gid_mappings)
-    upper, work = bundle.path / "upper", bundle.path / "work"
-    bundle.rootfs.mkdir()
-    upper.mkdir()
-    work.mkdir()
+    upper, work = f"{bundle.path}/upper", f"{bundle.path}/work"
+    for directory in (bundle.rootfs, upper, work):
+        os.mkdir(directory)
     uid, gid, mode = _top_of(image.rootfs)
     os.chown(upper, *owner(uid, gid))  # an overlay's own root is its upper directory
-    upper.chmod(mode)
+    os.chmod(upper, mode)
     mounts.overlay((probe_layer, lower), upper, work, bundle.rootfs)
     bundle.mounted.append(bundle.rootfs)
     return owner

@@ -64,7 +64,7 @@ def bind(source: Path, target: Path, options: tuple[str, ...] = ()) -> None:
         mount("none", target, "none", MS_BIND | MS_REMOUNT | flags)
 
 
-def overlay(lower: tuple[Path, ...], upper: Path, work: Path, target: Path) -> None:
+def overlay(lower: tuple[Path, ...], upper: Path | str, work: Path | str, target: Path) -> None:
     """An overlay of ``lower`` (topmost first) with a writable ``upper`` on ``target``."""
     stack = ":".join(str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for path in lower)
     mount("overlay", target, "overlay", 0, f"lowerdir={stack},upperdir={upper},workdir={work},xino=off")

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from lab.engine.base import Engine, EngineContext
+from lab.engine.cri import CriEngine
 from lab.engine.docker import DockerEngine
 from lab.engine.oci import OciEngine
 from lab.engine.podman import PodmanEngine
@@ -26,6 +27,7 @@ def _oci(_name: EngineName, context: EngineContext) -> Engine:
 FAMILIES: Mapping[EngineFamily, Maker] = {
     EngineFamily.OCI: _oci,
     EngineFamily.DOCKER: lambda name, context: DockerEngine(engine=name, context=context),
+    EngineFamily.CRI: lambda name, context: CriEngine(engine=name, context=context),
     EngineFamily.PODMAN: lambda name, context: PodmanEngine(engine=name, context=context),
 }
 

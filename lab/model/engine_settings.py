@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +17,9 @@ class DockerWords:
     ``security_opt`` as on the command line (``seccomp=unconfined``, ``label=disable``). ``binds`` are
     ``source:destination[:options]`` with ``${fixture:NAME}`` for a fixture's host path; ``volumes`` are the same with
     the name of a volume, made for the cell, in the place of the source. ``tmpfs`` maps a destination to its options.
-    ``devices`` are ``host:container:rwm``. ``network_mode`` is ``none`` unless said otherwise: a cell needs no network,
-    and setting one up costs more than the rest. ``userns_remap`` is the daemon's option of this name, not the
+    ``devices`` are ``host:container:rwm``. ``network_mode``, unless said otherwise, is ``container:`` of one that the
+    lab keeps for this, or ``none`` where a step looks at the network or the host name: a cell needs no network, and
+    making a namespace for one costs more than the rest. ``userns_remap`` is the daemon's option of this name, not the
     container's: (first id, size) of the range that every container of that daemon is mapped to; ``userns_mode`` =
     ``host`` takes one container out of it.
     """
@@ -61,3 +63,21 @@ class PodmanWords:
     volumes: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriWords:
+    """Words of the Kubernetes CRI and of the kubelet's pod that become such words.
+
+    ``cap_add`` and ``cap_drop`` are names without ``CAP_``, or ``ALL``. ``supplemental_groups`` are the pod's (a
+    kubelet adds ``fsGroup`` to them). ``seccomp`` is a profile's type; without one, and without ``linux.seccomp``, it
+    is ``Unconfined``, as for a pod that names none. ``run_as_non_root`` is a rule that a kubelet applies before it asks
+    containerd: what it says is derived from the rule, not measured.
+    """
+
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    supplemental_groups: tuple[int, ...] = ()
+    seccomp: Literal["RuntimeDefault", "Unconfined"] | None = None
+    run_as_non_root: bool = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from lab.model.engine_settings import DockerWords, PodmanWords
+from lab.model.engine_settings import CriWords, DockerWords, PodmanWords
 
 
 class EditKind(StrEnum):
@@ -269,3 +269,4 @@ class Settings:
     deadline: float = 30.0
     docker: DockerWords = field(default_factory=DockerWords)
     podman: PodmanWords = field(default_factory=PodmanWords)
+    cri: CriWords = field(default_factory=CriWords)

@@ -146,8 +146,13 @@ def layered(layers: Sequence[Layer], config: ImageConfig, labels: Mapping[str, s
     return LayeredImage(layers=tuple(layers), config=json.dumps(document, sort_keys=True).encode())
 
 
-def write_docker_archive(image: LayeredImage, out: IO[bytes], known: Collection[str] = ()) -> None:
-    """Write what ``docker load`` reads; layers whose diff ids the engine knows already are named, but left empty."""
+def write_docker_archive(
+    image: LayeredImage, out: IO[bytes], known: Collection[str] = (), tag: str | None = None
+) -> None:
+    """Write what ``docker load`` reads; layers whose diff ids the engine knows already are named, but left empty.
+
+    ``tag`` names the image, for an engine that keeps none without a name.
+    """
     names = [f"{layer.diff_id.removeprefix('sha256:')}/layer.tar" for layer in image.layers]
     config = f"{image.id.removeprefix('sha256:')}.json"
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
@@ -157,7 +162,7 @@ def write_docker_archive(image: LayeredImage, out: IO[bytes], known: Collection[
             else:
                 archive.add(layer.path, name, recursive=False, filter=_anonymous)
         _put(archive, config, image.config)
-        manifest = [{"Config": config, "RepoTags": None, "Layers": names}]
+        manifest = [{"Config": config, "RepoTags": None if tag is None else [tag], "Layers": names}]
         _put(archive, "manifest.json", json.dumps(manifest).encode())
 
 

@@ -1,0 +1,201 @@
+"""The cri engine: cells as calls of the Kubernetes CRI on a private containerd, as a kubelet makes them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+
+from lab.engine.base import EngineContext, Job, Prepared
+from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
+from lab.engine.cri_container import CallRefused, CriCell, CriContainer, Seen
+from lab.engine.cri_daemon import PAUSE, Containerd
+from lab.engine.cri_words import admission, container_words, inexpressible, sandbox_words
+from lab.engine.docker_images import Layers, config_of
+from lab.engine.once import Once
+from lab.errors import EngineError, HostError, LabError
+from lab.model.engine import EngineBuild, EngineName
+from lab.model.image import Image, ImageConfig
+from lab.model.observation import Observation
+from lab.model.runtime import Family, Runtime
+from lab.model.scenario import Resolved
+from lab.model.settings import Settings
+from lab.oci.spec import PROBE
+from lab.provision.engines import pull_engine
+from lab.provision.layers import Layer, layered, write_layer
+from lab.scenario.versions import key
+
+LABEL = "permlab.run"
+DERIVED = "derived from the rule, not measured"
+"""What stands before the text of an admission that the lab has worked out by itself."""
+
+
+@dataclass(kw_only=True)
+class CriEngine:
+    """Runs cells over the CRI on a containerd of one build."""
+
+    engine: EngineName
+    context: EngineContext
+    name: str = field(init=False)
+    build: EngineBuild | None = None
+    _daemon: Containerd | None = None
+    _images: Once[str] = field(default_factory=Once)
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.name = str(self.engine)
+        workspace, cache, probe = self.context.workspace, self.context.cache, self.context.probe_layer
+        self._layers = Layers(workspace=workspace, cache=cache, probe_layer=probe)
+
+    def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
+        """Why the cell cannot run: what the CRI has no word for, or what this host does not allow."""
+        if not self.context.workspace.privileged:
+            return "needs root: the lab starts a containerd of its own"
+        if runtime is not None and runtime.name.family is Family.RUNSC:
+            return "the lab has no containerd shim for gVisor"
+        old = self.build is not None and key(self.build.name.version or "") < key("1.6")
+        if old and (resolved.settings.linux.seccomp is not None or resolved.settings.cri.seccomp == "RuntimeDefault"):
+            return f"{self.name} knows CRI v1alpha2, whose seccomp words the lab does not speak"
+        return inexpressible(resolved.settings)
+
+    def open(self, tell: Callable[[str], None]) -> None:
+        """Provision the build, start containerd, give it the image of its sandboxes."""
+        self.build = pull_engine(self.context.cache, self.engine, progress=tell)
+        self._daemon = Containerd(build=self.build, workspace=self.context.workspace)
+        self._daemon.start()
+        folder = self.context.workspace.root / f"{self._daemon.place.name}-pause"
+        folder.mkdir()
+        layer = Layer(path=folder / "l.tar", diff_id=write_layer(self.context.probe_layer, folder / "l.tar"))
+        config = ImageConfig(entrypoint=(PROBE, "hold"), user="65535:65535")
+        self._daemon.load(layered((layer,), config, {LABEL: self.context.workspace.run_id}), PAUSE)
+
+    def prepare(self, job: Job) -> Prepared:
+        """Make fixtures, load the image, find the runtime's handler; what fails is noted, not raised."""
+        started = time.monotonic()
+        prepared = Prepared(job=job)
+        try:
+            settings = job.resolved.settings
+            refused = admission(settings, config_of(job.image.config, settings).user)
+            if refused is not None:
+                prepared.refusal = f"{DERIVED}: {refused}"
+            else:
+                prepared.state = self._cell(job)
+        except LabError as error:
+            prepared.fault = f"{error.brief}: {error.details}"
+        except grpc.RpcError as error:
+            prepared.fault = str(error)
+        else:
+            if prepared.state is not None:
+                stored = {"sandbox": prepared.state.sandbox, "container": prepared.state.container}
+                prepared.config = json.dumps(stored)
+        prepared.seconds["prepare"] = time.monotonic() - started
+        return prepared
+
+    def _cell(self, job: Job) -> CriCell:
+        settings, daemon = job.resolved.settings, self._daemon
+        if daemon is None or self._stopping.is_set():
+            raise EngineError(f"{self.name} is not open")
+        daemon.revive()
+        return CriCell(
+            daemon=daemon,
+            handler=daemon.handler(job.runtime),
+            sandbox=sandbox_words(settings),
+            container=container_words(settings, image=self._image(daemon, job.image, settings)),
+            bundle=self._bundle(job.serial, settings),
+        )
+
+    def _image(self, daemon: Containerd, image: Image, settings: Settings) -> str:
+        config = config_of(image.config, settings)
+
+        def load() -> str:
+            layers = self._layers.of(image, settings.rootfs)
+            made = layered(layers, config, {LABEL: self.context.workspace.run_id})
+            return daemon.load(made, f"permlab.invalid/i-{made.id[-16:]}:1")
+
+        return self._images.get((image.digest, config, settings.rootfs), load)
+
+    def _bundle(self, serial: int, settings: Settings) -> Bundle:
+        workspace = self.context.workspace
+        bundle = Bundle(
+            path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
+            identifier=f"permlab-{workspace.run_id}-{serial}",
+            caller=(0, 0),
+            cgroup="",
+        )
+        probe = self.context.probe_layer / PROBE.lstrip("/")
+        try:
+            bundle.path.mkdir(parents=True)
+            for name, fixture in settings.fixtures.items():
+                bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
+            if settings.linux.seccomp is not None:
+                (bundle.path / "seccomp.json").write_text(json.dumps(settings.linux.seccomp))
+        except OSError as error:
+            remove_bundle(bundle)
+            raise HostError("the cell's fixtures cannot be made", details=str(error)) from error
+        except HostError:
+            remove_bundle(bundle)
+            raise
+        return bundle
+
+    def execute(self, prepared: Prepared, meanwhile: Callable[[], None] = lambda: None) -> Observation:
+        """Make the cell's calls, and look at the host before and after."""
+        cell = prepared.state
+        if not isinstance(cell, CriCell):
+            return Observation(refusal=prepared.refusal, fault=prepared.fault, seconds=prepared.seconds)
+        settings = prepared.job.resolved.settings
+        started = time.monotonic()
+        before = look(cell.bundle, settings.host)
+        try:
+            cell.daemon.revive()
+            seen = _calls(CriContainer(cell=cell, settings=settings), meanwhile)
+        except LabError as error:
+            seen = Seen(fault=error.brief)
+        except grpc.RpcError as error:
+            seen = Seen(fault=cell.daemon.ended() or f"containerd does not answer: {error}")
+        return Observation(
+            calls=tuple(seen.calls),
+            reached=seen.reached,
+            exit_code=seen.exit_code,
+            output=seen.output,
+            host_before=before,
+            host_after=look(cell.bundle, settings.host),
+            fault=seen.fault,
+            seconds={**prepared.seconds, "execute": time.monotonic() - started},
+        )
+
+    def interrupt(self) -> None:
+        """Kill the containers that other threads wait for."""
+        self._stopping.set()
+        if self._daemon is not None:
+            self._daemon.kill_containers()
+
+    def discard(self, prepared: Prepared) -> None:
+        """Remove the cell's fixtures; its container is gone already."""
+        if isinstance(prepared.state, CriCell):
+            remove_bundle(prepared.state.bundle)
+
+    def close(self) -> None:
+        """End containerd."""
+        self._stopping.set()
+        if self._daemon is not None:
+            self._daemon.stop()
+
+
+def _calls(container: CriContainer, meanwhile: Callable[[], None]) -> Seen:
+    daemon = container.cell.daemon
+    restarts, failed = daemon.restarts, False
+    try:
+        container.run(meanwhile)
+    except CallRefused:
+        failed = True
+    if failed or container.seen.exit_code:  # what a dying daemon says is no finding
+        if ending := daemon.ended():
+            raise EngineError(ending)
+        if daemon.restarts != restarts:
+            raise EngineError("containerd ended while the cell ran")
+    container.remove()
+    return container.seen

@@ -1,0 +1,1 @@
+"""Messages of the Kubernetes CRI, generated from ``cri.proto``."""

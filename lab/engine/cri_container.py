@@ -1,0 +1,185 @@
+"""One container over the CRI: sandbox, create, start, status, remove, each a call of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToJson
+
+from lab.engine.bundle import Bundle
+from lab.engine.cri_api import cri_pb2 as api
+from lab.engine.cri_daemon import Containerd, M
+from lab.engine.cri_words import SECCOMP
+from lab.errors import EngineError
+from lab.model.observation import Call, Reached
+from lab.model.settings import Settings
+from lab.process import OUTPUT_LIMIT
+
+_PAUSES = (0.002, 0.004, 0.008, 0.016)
+_GRACE = 5.0
+
+
+class CallRefused(Exception):
+    """containerd refused a call; the call stands among those that were seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriCell:
+    """A prepared cell: its directory and fixtures, its containerd, and the requests with placeholders in them."""
+
+    bundle: Bundle
+    daemon: Containerd
+    handler: str
+    sandbox: dict[str, Any]
+    container: dict[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What has been seen of a cell so far."""
+
+    calls: list[Call] = field(default_factory=list)
+    reached: Reached = Reached.NOTHING
+    exit_code: int | None = None
+    output: bytes = b""
+    fault: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class CriContainer:
+    """One cell's container and the calls that are made of it."""
+
+    cell: CriCell
+    settings: Settings
+    identifier: str = ""
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def _log(self) -> Path:
+        return self.cell.daemon.logs / f"{self.cell.bundle.identifier}.log"
+
+    def run(self, meanwhile: Callable[[], None]) -> None:
+        """Create, start, and wait; :class:`CallRefused` as soon as containerd refuses."""
+        daemon, name = self.cell.daemon, self.cell.bundle.identifier
+        sandbox, config = self._kept("sandbox", "RunPodSandbox", lambda: daemon.sandbox(*self._sandbox))
+        text = self.cell.bundle.fill(json.dumps(self.cell.container))
+        container = json.loads(text.replace(SECCOMP, str(self.cell.bundle.path / "seccomp.json")))
+        request = {
+            "podSandboxId": sandbox,
+            "config": {**container, "metadata": {"name": name}, "logPath": self._log.name},
+            "sandboxConfig": config,
+        }
+        made = self._call("create", "CreateContainer", request, api.CreateContainerRequest, api.CreateContainerResponse)
+        self.identifier = made.container_id
+        self.seen.reached = Reached.CREATED
+        own = {"containerId": self.identifier}
+        self._call("start", "StartContainer", own, api.StartContainerRequest, api.Empty)
+        self.seen.reached = Reached.STARTED
+        meanwhile()
+        self._wait(own)
+
+    @property
+    def _sandbox(self) -> tuple[str, dict[str, Any]]:
+        return self.cell.handler, self.cell.sandbox
+
+    def _call(self, verb: str, method: str, request: dict[str, Any], kind: type[Any], answer: type[M]) -> M:
+        got: M = self._kept(verb, method, lambda: self.cell.daemon.call(method, request, kind, answer))
+        return got
+
+    def _kept(self, verb: str, method: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401  # any call's answer
+        """Make a call and keep it: its gRPC code as the return code (0 is OK), its message as stderr."""
+        started = time.monotonic()
+        status, said, answer = 0, "", None
+        try:
+            answer = ask()
+        except grpc.RpcError as error:
+            status, said = int(error.code().value[0]), str(error.details())
+        self.seen.calls.append(
+            Call(
+                verb=verb,
+                argv=(f"RuntimeService/{method}",),
+                returncode=status,
+                stdout=b"",
+                stderr=said.encode(),
+                seconds=time.monotonic() - started,
+            )
+        )
+        if status:
+            raise CallRefused
+        return answer
+
+    def _status(self, own: dict[str, str]) -> api.ContainerStatus:
+        return self.cell.daemon.call(
+            "ContainerStatus", own, api.ContainerStatusRequest, api.ContainerStatusResponse
+        ).status
+
+    def _wait(self, own: dict[str, str]) -> None:
+        """Ask until the container has ended; one that does not end in time is killed."""
+        until, killed = time.monotonic() + self.settings.deadline, False
+        pauses = iter(_PAUSES)
+        while (status := self._status(own)).state not in {api.CONTAINER_EXITED, api.CONTAINER_UNKNOWN}:
+            if ending := self.cell.daemon.ended():
+                raise EngineError(ending)
+            if time.monotonic() > until:
+                if killed:
+                    return
+                self.seen.fault = f"the container did not end within its deadline of {self.settings.deadline:g} s"
+                until, killed = time.monotonic() + _GRACE, True
+                self._stop(own)
+            time.sleep(next(pauses, _PAUSES[-1]))
+        self.seen.exit_code = status.exit_code
+        self.seen.calls.append(
+            Call(
+                verb="status",
+                argv=("RuntimeService/ContainerStatus",),
+                returncode=0,
+                stdout=MessageToJson(status, indent=None).encode(),
+                stderr=b"",
+                seconds=0.0,
+            )
+        )
+        self.seen.output, said, truncated = read_log(self._log)
+        for index, call in enumerate(self.seen.calls):
+            if call.verb == "start":
+                self.seen.calls[index] = replace(call, stderr=said, truncated=truncated)
+
+    def _stop(self, own: dict[str, str]) -> None:
+        with contextlib.suppress(grpc.RpcError):
+            self.cell.daemon.call("StopContainer", {**own, "timeout": 0}, api.StopContainerRequest, api.Empty)
+
+    def remove(self) -> None:
+        """Remove the container; where containerd refuses, that is the lab's fault, not the cell's."""
+        if self.identifier:
+            try:
+                self._call(
+                    "remove", "RemoveContainer", {"containerId": self.identifier}, api.RemoveContainerRequest, api.Empty
+                )
+            except CallRefused:
+                self.seen.fault = self.seen.fault or f"the container cannot be removed: {self.seen.calls[-1].stderr!r}"
+        self._log.unlink(missing_ok=True)
+
+
+def read_log(path: Path) -> tuple[bytes, bytes, bool]:
+    """A container's stdout and stderr from its CRI log, and whether there was more than is kept.
+
+    A line is ``TIME STREAM TAG CONTENT``; the tag ``P`` says that the line goes on (kubernetes,
+    pkg/kubelet/kuberuntime/logs).
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return b"", b"", False
+    streams = {b"stdout": bytearray(), b"stderr": bytearray()}
+    for line in lines:
+        parts = line.split(b" ", 3)
+        if len(parts) == len(("time", "stream", "tag", "content")) and parts[1] in streams:
+            streams[parts[1]] += parts[3] if parts[2].startswith(b"P") else parts[3] + b"\n"
+    out, said = (bytes(streams[name]) for name in (b"stdout", b"stderr"))
+    return out[:OUTPUT_LIMIT], said[:OUTPUT_LIMIT], max(len(out), len(said)) > OUTPUT_LIMIT

@@ -63,6 +63,7 @@ def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer tak
         _legend(report),
         _unmet(report),
         _surprises(report),
+        _engines(report),
         _notes(report),
         _run_facts(report),
     ]
@@ -165,6 +166,16 @@ def _surprises(report: Report) -> str:
         rest = len(entry.records) - _COMMANDS
         lines += [f"  - … and {counted(rest, 'cell')} more"] if rest > 0 else []
     return "\n".join([*lines, *_more(len(report.surprises), "kind")])
+
+
+def _engines(report: Report) -> str:
+    lines = ["## Engines that differ on equal cells", ""] if report.engines else []
+    for one in report.engines[:_SHOWN]:
+        source = f" ([source]({one.source}))" if one.source else ""
+        words = f"{code_span(one.engine)}: {one.here}, {code_span(one.base)}: {one.there}"
+        lines.append(f"- {words}, {counted(len(one.records), 'cell')}: {one.reason}{source}")
+        lines += [] if one.source else [f"  - {code_span(show_command(record))}" for record in one.records[:_COMMANDS]]
+    return "\n".join([*lines, *_more(len(report.engines), "kind")])
 
 
 def _notes(report: Report) -> str:

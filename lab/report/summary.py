@@ -11,6 +11,7 @@ from lab.model.record import Record, Run
 from lab.model.verdict import VERDICT_KINDS, Denied, Errored, Failed, Skipped
 from lab.oracle.prediction import Prediction
 from lab.oracle.runs import Predictions, predict_run
+from lab.report.engines import EngineDifference, engine_differences
 from lab.report.escape import escape_text
 from lab.report.expectations import held, unmet
 from lab.report.matrix import Matrix, controls, matrices
@@ -76,7 +77,7 @@ class Report:
     """All that the terminal and Markdown renderers show of a run.
 
     ``differing`` counts the cells whose error text belongs to another version than the one that ran, by (runtime,
-    range that the text speaks for).
+    range that the text speaks for). ``engines`` lists where cells that are equal but for their engine differ.
     """
 
     run: Run
@@ -90,6 +91,7 @@ class Report:
     differing: tuple[tuple[tuple[str, str], int], ...]
     predictions: Predictions
     surprises: tuple[SurpriseEntry, ...]
+    engines: tuple[EngineDifference, ...]
 
     @property
     def predicted(self) -> str:
@@ -138,6 +140,7 @@ def _build(key: _Same) -> Report:
         differing=tuple(texts.items()),
         predictions=predictions,
         surprises=_surprises([*control_records, *ordered], predictions),
+        engines=engine_differences(ordered),
     )
 
 

@@ -49,6 +49,7 @@ def render(run: Run, style: Style) -> str:
         _legend(report, width, painter),
         _unmet(report, width),
         _surprises(report, width),
+        _engines(report, width),
         _notes(report, width),
         _summary(report, width),
     ]
@@ -248,6 +249,16 @@ def _surprises(report: Report, width: int) -> str:
         rest = len(entry.records) - _COMMANDS
         lines += [f"    … and {counted(rest, 'cell')} more"] if rest > 0 else []
     return "\n".join([*lines, *_more(len(report.surprises), "kind")])
+
+
+def _engines(report: Report, width: int) -> str:
+    lines = ["engines that differ on equal cells:"] if report.engines else []
+    for one in report.engines[:_SHOWN]:
+        text = f"{one.engine}: {one.here}, {one.base}: {one.there}; {counted(len(one.records), 'cell')}"
+        lines += wrapped(escape_text(text), width, "  ", "    ")
+        lines += wrapped(f"{one.reason}{f' ({one.source})' if one.source else ''}", width, "    ", "    ")
+        lines += [] if one.source else [f"    {show_command(record)}" for record in one.records[:_COMMANDS]]
+    return "\n".join([*lines, *_more(len(report.engines), "kind")])
 
 
 def _notes(report: Report, width: int) -> str:

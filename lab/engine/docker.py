@@ -17,8 +17,8 @@ from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
 from lab.engine.docker_api import TRANSPORT, CallFailed, CallLog
 from lab.engine.docker_container import Container, DockerCell, Seen
 from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
-from lab.engine.docker_images import DaemonImages, ImageRefused, Layers
-from lab.engine.docker_words import create_request, exec_request, inexpressible
+from lab.engine.docker_images import LABEL, DaemonImages, ImageRefused, Layers
+from lab.engine.docker_words import create_request, exec_request, inexpressible, shares_network
 from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
@@ -41,6 +41,7 @@ class DockerEngine:
     build: EngineBuild | None = None
     _daemons: Once[PrivateDaemon] = field(default_factory=Once)
     _images: Once[DaemonImages] = field(default_factory=Once)
+    _networks: Once[str] = field(default_factory=Once)
     _running: dict[str, DockerDaemon] = field(default_factory=dict)
     _stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -102,6 +103,11 @@ class DockerEngine:
             exec=exec_request(settings.exec) if settings.exec is not None else None,
         )
 
+    def _network(self, daemon: DockerDaemon, image: str) -> str:
+        """The container whose network namespace cells share: it does nothing, and goes with its daemon."""
+        name = f"permlab-{self.context.workspace.run_id}-network-{daemon.restarts}"
+        return self._networks.get((id(daemon), daemon.restarts), lambda: _hold_network(daemon, name, image))
+
     def _bundle(self, serial: int, settings: Settings) -> Bundle:
         workspace = self.context.workspace
         bundle = Bundle(
@@ -151,7 +157,8 @@ class DockerEngine:
         )
 
     def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
-        container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client))
+        network = self._network(cell.daemon, cell.create["Image"]) if shares_network(settings) else ""
+        container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client), network=network)
         self._running[cell.bundle.identifier] = cell.daemon
         restarts = cell.daemon.restarts
         failed = False
@@ -190,3 +197,19 @@ class DockerEngine:
         self._stopping.set()
         for daemon in self._daemons.values():
             daemon.stop()
+
+
+def _hold_network(daemon: DockerDaemon, name: str, image: str) -> str:
+    body = {
+        "Image": image,
+        "Hostname": "permlab",
+        "Entrypoint": [PROBE],
+        "Cmd": ["hold"],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Labels": {LABEL: name},
+        "HostConfig": {"NetworkMode": "none"},
+    }
+    made = daemon.client.create_container_from_config(body, name=name)
+    daemon.client.start(made["Id"])
+    return str(made["Id"])

@@ -53,11 +53,12 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One cell's container and the calls that are made of it."""
+    """One cell's container and the calls that are made of it; ``network`` is the container whose network it shares."""
 
     cell: DockerCell
     settings: Settings
     log: CallLog
+    network: str = ""
     identifier: str = ""
     seen: Seen = field(init=False)
 
@@ -92,6 +93,7 @@ class Container:
         self.log.call("volume", "POST /volumes/create", lambda c: c.create_volume(name, labels=labels))
 
     def _filled(self, text: str) -> str:
+        text = text.replace("${network}", self.network)
         for volume in volume_names(self.settings.docker):
             text = text.replace(f"${{volume:{volume}}}", f"{self.cell.bundle.identifier}-{volume}")
         return self.cell.bundle.fill(text)

@@ -17,6 +17,15 @@ from lab.model.engine_settings import DockerWords
 from lab.model.settings import Action, Caller, CapabilityPolicy, Linux, Mount, Process, Settings
 from lab.oci.spec import holding, process_args
 
+SHARED_NETWORK = "container:${network}"
+"""The network mode of a cell that needs no network namespace of its own."""
+
+_OWN_NETWORK = {
+    *("bind", "rawsocket", "setmtu", "sysctl", "hostname", "sethostname", "namespaces", "mount", "mountsysfs"),
+    *("exec", "spawn"),
+}
+"""Steps of the probe that see or change what belongs to a network namespace, or that may do anything."""
+
 _ROOT = {"0", "root"}
 _PROFILE_KEYS = {"defaultAction", "architectures", "syscalls"}
 """What Docker's seccomp profiles share with runtime-spec's object in every version."""
@@ -110,6 +119,18 @@ def _is_root(process: Process) -> bool:
     return process.user is not None and process.user.partition(":")[0] in _ROOT
 
 
+def shares_network(settings: Settings) -> bool:
+    """Whether nothing that a cell says, and no step of its, could tell a shared network namespace from one of its own.
+
+    A daemon with userns-remap would give such containers a common user namespace, too.
+    """
+    words, linux = settings.docker, settings.linux
+    steps = (*settings.process.steps, *(settings.exec.steps if settings.exec is not None else ()))
+    programs = [settings.process.args, settings.exec.args if settings.exec is not None else None]
+    own = words.privileged or words.network_mode or words.userns_remap or linux.sysctl or "network" in linux.namespaces
+    return not own and programs == [None, None] and not any(step.split()[0] in _OWN_NETWORK for step in steps if step)
+
+
 def create_request(settings: Settings, *, image: str, runtime: str) -> dict[str, Any]:
     """The body of ``POST /containers/create``; ``image`` is its id, ``runtime`` the daemon's name of the runtime."""
     process = settings.process
@@ -118,7 +139,7 @@ def create_request(settings: Settings, *, image: str, runtime: str) -> dict[str,
     program, *arguments = process_args(process)
     return {
         "Image": image,
-        "Hostname": "permlab",
+        **({} if shares_network(settings) else {"Hostname": "permlab"}),  # else that of the container with the network
         "User": process.user or "",
         "WorkingDir": process.cwd or "",
         "Entrypoint": [program],
@@ -153,7 +174,7 @@ def _host_config(settings: Settings, runtime: str) -> dict[str, Any]:
     process, linux, words = settings.process, settings.linux, settings.docker
     config: dict[str, Any] = {
         "Runtime": runtime,
-        "NetworkMode": words.network_mode or "none",
+        "NetworkMode": SHARED_NETWORK if shares_network(settings) else words.network_mode or "none",
         "ReadonlyRootfs": settings.readonly_root,
         "Privileged": words.privileged,
         "CapAdd": [*words.cap_add, *(["ALL"] if process.capabilities is CapabilityPolicy.ALL else [])],

@@ -48,12 +48,13 @@ class PredictionEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenanceEntry:
-    """Digests of what was run: the runtime's binary, the image, the probe, the stored config.json."""
+    """Digests of what was run: runtime binary, image, probe, stored config.json, and the engine's build."""
 
     runtime: str
     image: str
     probe: str
     config: str
+    engine: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +137,28 @@ class SummaryEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDifferenceEntry:
+    """Cells that ``engine`` answers otherwise than ``base`` does, all else equal.
+
+    ``here`` and ``there`` are the two answers; ``reason`` and ``source`` the policy of the engine that explains it;
+    ``source`` is empty when the lab knows none.
+    """
+
+    engine: str
+    base: str
+    here: str
+    there: str
+    reason: str
+    source: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The whole report. ``runtimes`` and ``images`` map the digests of provenances to what is known of them."""
+    """The whole report.
+
+    ``runtimes``, ``images`` and ``engines`` map the digests of provenances to what is known of them.
+    """
 
     format: Literal[1]
     run: RunEntry
@@ -146,6 +167,8 @@ class Document:
     summary: SummaryEntry
     runtimes: Mapping[str, Mapping[str, Any]]
     images: Mapping[str, Mapping[str, Any]]
+    engines: Mapping[str, Mapping[str, Any]]
+    engine_differences: tuple[EngineDifferenceEntry, ...]
     cells: tuple[CellEntry, ...]
 
 

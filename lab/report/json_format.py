@@ -21,6 +21,7 @@ from lab.report.document import (
     CellEntry,
     ControlsEntry,
     Document,
+    EngineDifferenceEntry,
     ExpectationEntry,
     HostEntry,
     PredictionEntry,
@@ -34,8 +35,8 @@ from lab.report.source import read_source
 from lab.report.style import Style
 from lab.report.summary import build
 
-_LEFT_OUT = frozenset({"path", "rootfs", "tree"})
-"""Facts of runtimes and images that only mean something on the machine that made the run, or to the oracle."""
+_LEFT_OUT = frozenset({"path", "root", "rootfs", "tree"})
+"""Facts of runtimes, engines and images that only mean something on the machine that made the run, or to the oracle."""
 
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
@@ -77,6 +78,19 @@ def document(run: Run) -> Document:
         ),
         runtimes=described(run.runtimes),
         images=described(run.images),
+        engines=described(run.engines),
+        engine_differences=tuple(
+            EngineDifferenceEntry(
+                engine=one.engine,
+                base=one.base,
+                here=one.here,
+                there=one.there,
+                reason=one.reason,
+                source=one.source,
+                cells=tuple(record.cell for record in one.records),
+            )
+            for one in report.engines
+        ),
         cells=tuple(_cell(record, predictions) for record in run.records),
     )
 
@@ -169,6 +183,7 @@ def _cell(record: Record, predictions: Predictions) -> CellEntry:
             image=record.provenance.image,
             probe=record.provenance.probe,
             config=record.provenance.config,
+            engine=record.provenance.engine,
         ),
         prediction=_prediction(predictions.cells[record.cell], predictions.surprises.get(record.cell, "")),
     )

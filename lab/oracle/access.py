@@ -30,9 +30,10 @@ def permits(who: Credentials, node: Node, want: int) -> bool:
 
 
 def _bits(who: Credentials, node: Node) -> int:
-    if owns(who, node):
+    uid, gid = who.maps.inside(node.uid, node.gid)
+    if uid == who.uid:
         return node.mode >> 6
-    if member(who, node):
+    if gid == who.gid or gid in who.groups:
         return node.mode >> 3
     return node.mode
 

@@ -1,9 +1,12 @@
-"""Who a process is, and what system calls make of that: setuid(2), capset(2), execve(2), after capabilities(7)."""
+"""Who a process is, and what system calls make of that: setuid(2), capset(2), execve(2), after capabilities(7).
+
+Few processes differ among the cells of a run, so what became of one is remembered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from lab.oracle.ids import IdMaps
 
@@ -11,6 +14,7 @@ Capabilities = frozenset[str]
 """Names as runtime-spec writes them: ``CAP_CHOWN``."""
 
 NONE: Capabilities = frozenset()
+_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +33,18 @@ class Credentials:
     no_new_privileges: bool = False
 
     def __str__(self) -> str:
-        groups = sorted({self.gid, *self.groups})
-        power = [name for name in ("CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH") if name in self.effective]
-        power_text = f"with {' and '.join(power)}" if power else "without CAP_DAC_*"
-        return f"uid {self.uid}, groups {' '.join(map(str, groups))}, {power_text}"
+        return _words(self)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _words(who: Credentials) -> str:
+    groups = sorted({who.gid, *who.groups})
+    power = [name for name in ("CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH") if name in who.effective]
+    power_text = f"with {' and '.join(power)}" if power else "without CAP_DAC_*"
+    return f"uid {who.uid}, groups {' '.join(map(str, groups))}, {power_text}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def runtime_init(held: Capabilities, maps: IdMaps) -> Credentials:
     """A runtime's process inside the new container, before it becomes the user: uid 0 with what its caller has.
 
@@ -43,7 +53,8 @@ def runtime_init(held: Capabilities, maps: IdMaps) -> Credentials:
     return Credentials(maps=maps, effective=held, permitted=held, bounding=held)
 
 
-def become(old: Credentials, uid: int, gid: int, groups: Collection[int]) -> Credentials:
+@lru_cache(maxsize=_REMEMBERED)
+def become(old: Credentials, uid: int, gid: int, groups: tuple[int, ...]) -> Credentials:
     """setgroups, setgid and setuid with the "keep capabilities" flag set, as runtimes do.
 
     capabilities(7), "Effect of user ID changes": when all uids go from 0 to others, the effective and the ambient set
@@ -81,8 +92,9 @@ class Sets:
         return self.bounding | self.effective | self.permitted | self.inheritable | self.ambient
 
 
-def apply(old: Credentials, sets: Sets) -> Credentials:
-    """The sets of the config take the place of those that the process has."""
+@lru_cache(maxsize=_REMEMBERED)
+def apply(old: Credentials, sets: Sets, *, no_new_privileges: bool = False) -> Credentials:
+    """The sets of the config take the place of those that the process has, and so does ``noNewPrivileges``."""
     return replace(
         old,
         bounding=sets.bounding,
@@ -90,9 +102,11 @@ def apply(old: Credentials, sets: Sets) -> Credentials:
         permitted=sets.permitted,
         inheritable=sets.inheritable,
         ambient=sets.ambient,
+        no_new_privileges=no_new_privileges,
     )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def execute(old: Credentials) -> Credentials:
     """execve(2) of a program without file capabilities and set-id bits.
 

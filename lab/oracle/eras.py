@@ -31,9 +31,9 @@ class Call(StrEnum):
     SET_CAPABILITIES = "apply capabilities"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Era:
-    """One order of calls.
+    """One order of calls. The table below has each of them once, so an era is equal to itself only.
 
     ``makes_cwd`` says how a cwd is made that does not exist (``None``: it is not); ``missing_cwd_known`` is false where
     that was not measured.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lab.oracle.access import EXECUTE, STICKY, WRITE, owns, permits
 from lab.oracle.credentials import Credentials
@@ -42,7 +42,13 @@ class Mounted:
 
     def copy(self) -> Mounted:
         """The same file system, for a change of its own."""
-        return replace(self, layer=None if self.layer is None else self.layer.copy())
+        return Mounted(
+            destination=self.destination,
+            what=self.what,
+            layer=None if self.layer is None else self.layer.copy(),
+            readonly=self.readonly,
+            noexec=self.noexec,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +61,28 @@ class Place:
 
 @dataclass(slots=True)
 class Files:
-    """All that a container sees: its root, and what is mounted over it, the longest path first."""
+    """All that a container sees: its root, and what is mounted over it, the longest path first.
+
+    ``_covered`` holds the destinations: most paths are below none, which one look at all of them tells.
+    """
 
     root: Mounted
     mounts: list[Mounted] = field(default_factory=list)
+    _covered: tuple[str, ...] = ()
 
     def mount(self, mounted: Mounted) -> None:
         """Cover a directory, or a file."""
         self.mounts.append(mounted)
         self.mounts.sort(key=lambda one: -len(one.destination))
+        self._covered = tuple(one.destination for one in self.mounts)
 
     def copy(self) -> Files:
         """The same files, for a change of their own."""
-        return Files(self.root.copy(), [one.copy() for one in self.mounts])
+        return Files(self.root.copy(), [one if one.layer is None else one.copy() for one in self.mounts], self._covered)
 
     def mount_of(self, path: str) -> Mounted:
         """The file system that a canonical path is on."""
-        for one in self.mounts:
+        for one in self.mounts if path.startswith(self._covered) else ():
             where = one.destination
             if path.startswith(where) and path[len(where) : len(where) + 1] in {"", "/"}:
                 return one
@@ -126,7 +137,7 @@ class Files:
             part = pending.popleft()
             if part == ".":
                 continue
-            child = posixpath.dirname(current) if part == ".." else posixpath.join(current, part)
+            child = posixpath.dirname(current) if part == ".." else f"{_slash(current)}{part}"
             found = self.node(child)
             if found is None and pending:
                 raise Refused("ENOENT", f"{child} does not exist")

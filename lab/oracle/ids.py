@@ -6,8 +6,8 @@ maps both its owner and its group (``privileged_wrt_inode_uidgid`` in kernel/cap
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lab.oracle.tree import UNMAPPED
 
@@ -54,5 +54,6 @@ def _through(number: int, lines: Lines) -> int:
     return next((to + number - start for start, to, size in lines if start <= number < start + size), UNMAPPED)
 
 
-def _turned(lines: Iterable[tuple[int, int, int]]) -> Lines:
+@lru_cache(maxsize=256)
+def _turned(lines: Lines) -> Lines:
     return tuple((to, start, size) for start, to, size in lines)

@@ -34,12 +34,16 @@ _DROPPABLE = frozenset({"CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """One cell before its runtime is called, whichever that is. ``host`` is what the lab's own process holds."""
+    """One cell before its runtime is called, whichever that is.
+
+    ``host`` is what the lab's own process holds; ``exec`` is the process of an exec, or says why there is none.
+    """
 
     spec: Spec
     settings: Settings
     files: Files
     host: tuple[str, ...]
+    exec: ProcessSpec | str
 
 
 def set_up(
@@ -54,7 +58,8 @@ def set_up(
         _check_caller(settings)
         spec = understand(config)
         files = make_files(image(spec.maps), settings, spec)
-        return Setup(spec=spec, settings=settings, files=files, host=names(host))
+        held = names(host)
+        return Setup(spec=spec, settings=settings, files=files, host=held, exec=_exec_process(settings, spec, held))
     except Outside as outside:
         return NoPrediction(reason=f"outside the model: {outside}")
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # a patch may make anything of a config
@@ -109,7 +114,9 @@ def _predict(setup: Setup, era: Era, reasoning: list[Reason]) -> Prediction:
     started = start.go()
     files.root.readonly = spec.readonly_root
     if settings.action is Action.EXEC:
-        process = _exec_process(setup)
+        if not isinstance(setup.exec, ProcessSpec):
+            raise Outside(setup.exec)
+        process = setup.exec
         run_steps(files, started, spec.process.args[1:])
         reasoning.append(Reason(call="exec into it", who="the runtime", outcome="the container runs"))
         started = replace(start, spec=process, makes_cwd=False).go()
@@ -118,17 +125,24 @@ def _predict(setup: Setup, era: Era, reasoning: list[Reason]) -> Prediction:
     return replace(verdict, era=era.name, source=era.source, reasoning=tuple(reasoning))
 
 
-def _exec_process(setup: Setup) -> ProcessSpec:
-    """The process of an exec, where it says all by itself; raises :class:`Outside`."""
-    settings, process = setup.settings, setup.settings.exec
-    if process is None:
-        raise Outside("exec without a process")
-    if settings.exec_flags:
-        return _flagged(settings.exec_flags, process, setup.spec)
+def _exec_process(settings: Settings, spec: Spec, host: tuple[str, ...]) -> ProcessSpec | str:
+    """The process of an exec, where it says all by itself, or what the model does not know of it."""
+    if settings.exec is None:
+        return "exec without a process"
+    try:
+        if settings.exec_flags:
+            return _flagged(settings.exec_flags, settings.exec, spec)
+        return _own(settings.exec, settings, host)
+    except Outside as outside:
+        return str(outside)
+
+
+def _own(process: Process, settings: Settings, host: tuple[str, ...]) -> ProcessSpec:
+    """A process that is none of the container's."""
     user = process.user or ""
     if not all(part.isdigit() for part in user.split(":")) or ":" not in user or process.cwd is None:
         raise Outside("an exec whose user is not uid:gid, or that leaves its working directory to the image")
-    context = Context(caller_capabilities=setup.host)
+    context = Context(caller_capabilities=host)
     try:
         built = build_process(process, ImageConfig(), settings, context)
     except (UserNotFound, InputError) as error:

@@ -108,16 +108,31 @@ class _Stored:
     image: str
 
 
+@dataclass(slots=True, kw_only=True)
+class _Shared:
+    """What cells share that differ in their runtime only: all that comes before it, and a prediction for each era."""
+
+    setup: Setup | NoPrediction
+    known: dict[Era, Predicted] = field(default_factory=dict)
+
+    def of(self, era: Era) -> Predicted:
+        if isinstance(self.setup, NoPrediction):
+            return self.setup
+        found = self.known.get(era)
+        if found is None:
+            found = self.known[era] = predict(self.setup, era)
+        return found
+
+
 @dataclass(slots=True)
 class _Oracle:
     """Predicts cell by cell, and remembers what cells share."""
 
     run: Run
     _scenarios: dict[str, Scenario | None] = field(default_factory=dict)
-    _setups: dict[_Key, Setup | NoPrediction] = field(default_factory=dict)
     _stored: dict[_Key, _Stored] = field(default_factory=dict)
+    _shared: dict[_Key, _Shared] = field(default_factory=dict)
     _eras: dict[tuple[str, str], Era | str] = field(default_factory=dict)
-    _known: dict[tuple[_Key, Era], Predicted] = field(default_factory=dict)
     _host: int = 0
 
     def __post_init__(self) -> None:
@@ -126,9 +141,8 @@ class _Oracle:
         except ValueError:
             self._host = 0
         for record in self.run.records:
-            if record.provenance.config and record.provenance.image:
-                stored = _Stored(config=record.provenance.config, image=record.provenance.image)
-                self._stored.setdefault(_key(record), stored)
+            if record.provenance.config and record.provenance.image and (key := _key(record)) not in self._stored:
+                self._stored[key] = _Stored(config=record.provenance.config, image=record.provenance.image)
 
     def of(self, record: Record) -> Predicted:
         """The prediction for one record."""
@@ -143,14 +157,10 @@ class _Oracle:
         stored = self._stored.get(key)  # a skipped cell has the config of its neighbours with other runtimes
         if stored is None:
             return NoPrediction(reason="no cell of this kind has been prepared")
-        if key not in self._setups:
-            self._setups[key] = self._set_up(record, stored)
-        setup = self._setups[key]
-        if isinstance(setup, NoPrediction):
-            return setup
-        if (key, era) not in self._known:
-            self._known[key, era] = predict(setup, era)
-        return self._known[key, era]
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = _Shared(setup=self._set_up(record, stored))
+        return shared.of(era)
 
     def _set_up(self, record: Record, stored: _Stored) -> Setup | NoPrediction:
         settings = self._resolved(record)
@@ -188,7 +198,7 @@ class _Oracle:
 
 
 def _key(record: Record) -> _Key:
-    return record.scenario, tuple((name, value) for name, value in record.axes.items() if name != _RUNTIME)
+    return record.scenario, tuple([pair for pair in record.axes.items() if pair[0] != _RUNTIME])
 
 
 def _json(text: str) -> Any:  # noqa: ANN401  # JSON as it is stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from lab.model.verdict import Phase
@@ -98,7 +98,7 @@ class Start:
             case Call.SET_CAPABILITIES:
                 if not self.spec.sets.everything <= process.who.bounding:
                     raise Outside("capabilities that the runtime itself does not have")
-                process.who = replace(apply(process.who, self.spec.sets), no_new_privileges=self.spec.no_new_privileges)
+                process.who = apply(process.who, self.spec.sets, no_new_privileges=self.spec.no_new_privileges)
                 self._note(call, process, "done")
             case _:
                 assert_never(call)

@@ -15,11 +15,14 @@ Kind = Literal["denied", "failed"]
 
 
 class Shown(Flag):
-    """What a cause is recognised by: a text of a runtime or program, the probe's facts, or a check of the scenario."""
+    """What a cause is recognised by: a text of a runtime or program, the probe's facts, a check of the scenario, or a
+    platform's rule that the lab applies itself.
+    """
 
     TEXT = auto()
     FACTS = auto()
     CHECK = auto()
+    RULE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ _ALL = (
     # identities
     _denied("user-not-found", _TEXT, "The image's passwd file has no such user."),
     _denied("group-not-found", _TEXT, "The image's group file has no such group."),
+    _denied("run-as-non-root", Shown.RULE, "A kubelet would not start the container: its user is, or may be, root."),
     _denied("uid-not-mapped", _TEXT | _FACTS, "The user namespace does not map the uid."),
     _denied("gid-not-mapped", _TEXT | _FACTS, "The user namespace does not map the gid, or one of the groups."),
     _denied("image-id-not-mapped", _TEXT, "The image has files of ids that the user namespace does not map."),

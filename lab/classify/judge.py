@@ -17,7 +17,7 @@ from lab.classify.programs import judge_program
 from lab.classify.steps import first_refused
 from lab.classify.texts import judge_text, lab_fault
 from lab.codec import decode_facts
-from lab.model.observation import Call, Fact, Observation, Reached
+from lab.model.observation import DERIVED, Call, Fact, Observation, Reached
 from lab.model.settings import Check
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Verdict
 
@@ -80,6 +80,8 @@ def failing_call(observation: Observation) -> Call | None:
 
 
 def _refused(text: str) -> Denied | Failed | None:
+    if text.startswith(DERIVED):
+        return _verdict(Finding("run-as-non-root", Phase.ADMISSION, bounded(text)))
     found = judge_text(text.encode(), marked_only=False)
     return _verdict(found or Finding("unrecognised", Phase.CREATE, bounded(text)))
 

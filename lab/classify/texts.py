@@ -13,12 +13,16 @@ from lab.classify.finding import Finding
 from lab.classify.lines import error_lines
 from lab.classify.runtime_texts import LAB_FAULTS, TEXT_RULES, TextRule
 
-_ENGINE_TAIL = re.compile(r"(?:: (?:unknown|OCI permission denied|OCI runtime error|<nil>))+$")
+_ENGINE_TAIL = re.compile(
+    r"(?:: (?:unknown|OCI permission denied|OCI runtime error|OCI not found|<nil>"
+    r"|OCI runtime attempted to invoke a command that was not found))+$"
+)
 _WRAPPERS = re.compile(
     r'^(?:"|: |runc \w+ failed: |exec failed: |unable to start container process: |error during container init: '
     r"|\w+_linux\.go:\d+: |starting container process caused:? |container init caused:? "
     r"|(?:running|creating|starting) (?:root )?container: |starting sandbox: "
-    r"|OCI runtime (?:create|exec|error) ?(?:failed)?: |Error response from daemon: |failed to create shim task: )+"
+    r"|OCI runtime (?:create|exec|error) ?(?:failed)?: |Error response from daemon: |failed to create shim task: "
+    r"|failed to (?:create|start) containerd task(?: \"\w+\")?: )+"
 )
 
 

@@ -20,7 +20,7 @@ from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
 from lab.model.image import Image, ImageConfig
-from lab.model.observation import Observation
+from lab.model.observation import DERIVED, Observation
 from lab.model.runtime import Family, Runtime
 from lab.model.scenario import Resolved
 from lab.model.settings import Settings
@@ -30,8 +30,6 @@ from lab.provision.layers import Layer, layered, write_layer
 from lab.scenario.versions import key
 
 LABEL = "permlab.run"
-DERIVED = "derived from the rule, not measured"
-"""What stands before the text of an admission that the lab has worked out by itself."""
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,10 @@ Fact = Mapping[str, object]
 """One JSON object: a line that the probe printed."""
 
 
+DERIVED = "derived from the rule, not measured"
+"""What a refusal begins with that the lab has worked out from an admission rule: no platform has said it here."""
+
+
 class Reached(StrEnum):
     """How far the container was seen to come."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from lab.codec import decode_settings
 from lab.errors import InputError
+from lab.model.platform import PLATFORMS
 from lab.model.scenario import Cell, Expectation, Resolved, Scenario
 from lab.scenario.consistency import contradictions
 from lab.scenario.expression import compile_condition
@@ -60,6 +61,10 @@ def built_in_fragment(axis: str, value: str) -> dict[str, Any]:
             return {} if value == FROM_IMAGE else {axis: value}
         case "user" | "cwd":
             return {} if value == FROM_IMAGE else {"process": {axis: value}}
+        case "platform":
+            if value not in PLATFORMS:
+                raise InputError(f"no platform {value!r}", details=f"there are: {', '.join(PLATFORMS)}")
+            return dict(PLATFORMS[value].fragment)
         case "caps":
             return {"process": {"capabilities": value}}
         case "userns":

@@ -54,7 +54,7 @@ _VOLATILE = (
     (re.compile(rb"(?m)^time=\S+ level=warning .*\n"), b""),
     (re.compile(rb'time="?[^" ]+"?|\d{4}-\d\d-\d\dT[\d:.]+Z?'), b"TIME"),
     (re.compile(rb"/tmp/permlab-[^/ \"'`]+"), b"/tmp/permlab"),
-    (re.compile(rb"permlab-record[-\d]*|permlab-[0-9a-z]+-\d+|cells/\d+"), b"NAME"),
+    (re.compile(rb"permlab-record[-\d]*|permlab-[0-9a-z]+-\d+|cells/\d+|\b[0-9a-f]{64}\b"), b"NAME"),
     (re.compile(rb"/proc/\d+|pid \d+|\[[\d:]+\]|/fd/\d+|fd[ =]\d+|0x[0-9a-f]{6,}"), b"N"),
     (re.compile(rb"[WIE]\d{4} [\d:.]+ +\d+ "), b"TIME "),
 )

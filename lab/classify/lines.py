@@ -22,8 +22,11 @@ _OWN = re.compile(
 )
 _PREFIX = re.compile(
     r"^(?:docker: |failed to create task for container: |failed to create shim(?: task)?: |OCI runtime \w+ failed: "
-    r"|Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|crun: |runc: |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
+    r"|Error: |ERRO\[\d+\] |ERROR (?=[\w:]+: )|(?:\S*/)?(?:crun|runc): |(?:libcontainer|libcgroups|youki)[\w:]*: )+"
 )
+_PODMAN = re.compile(r'^Error: (?:OCI runtime error: )?unable to start container "?[0-9a-f]{64}"?: ')
+"""What podman writes before a text of its own or a runtime's: podman 3 before whole logrus lines."""
+
 _ENGINE_END = re.compile(r": unknown(?:\\r)?$")
 """What containerd writes behind a runtime's text: the gRPC code of an error that it does not know."""
 
@@ -53,6 +56,10 @@ def error_lines(stderr: bytes) -> tuple[Line, ...]:
 
 
 def _line(raw: str) -> Line | None:
+    started = _PODMAN.match(raw)
+    if started:
+        inner = _line(raw[started.end() :])
+        return None if inner is None else Line(inner.text, marked=True)
     logrus = _LOGRUS.match(raw)
     if logrus:
         text = logrus["bare"] or re.sub(r"\\(.)", r"\1", logrus["quoted"] or "")

@@ -136,6 +136,8 @@ class PodmanEngine:
             raise EngineError(f"{self.name} is not open")
         workspace = self.context.workspace
         if caller.ids is not None:
+            if reason := self._subordinate.skip_reason():
+                raise HostError("a rootless podman has no subordinate ids here", details=reason)
             self._subordinate.grant(caller.uid, caller.gid, caller.ids, alone=True)
             workspace.add_account("group", f"permlab-{caller.gid}:x:{caller.gid}:")
         elif caller.auto:

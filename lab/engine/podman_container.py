@@ -109,6 +109,7 @@ class Container:
                     self._not_held(log, holding.poll())
                     return
                 time.sleep(_PAUSE)
+            self.reached = Reached.STARTED
             done = self._call("exec", *self.cell.filled(self.cell.exec or ()), deadline=self.settings.deadline)
             self.output, self.exit_code = done.stdout, done.returncode
         finally:

@@ -29,10 +29,7 @@ ENGINE = "written by podman or by Docker's command line; facts.md and seed-scena
 NO_IMAGE = "the program is in no image of the lab yet; text measured in seed-scenarios.md"
 NOT_RECORDED: dict[str, str] = {
     "layer-id": "the daemon's answer to an image, before any call for a container",
-    "podman-map": ENGINE,
     "subuid": ENGINE,
-    "podman-workdir": ENGINE,
-    "podman-source": ENGINE,
     "podman-init": ENGINE,
     "userns-mode": ENGINE,
     "docker-flag": ENGINE,

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from lab.model.engine import EngineFamily
 from lab.model.record import Record
 from lab.model.verdict import Denied, Failed, Verdict
-from lab.scenario.versions import parse_engine
 
 ENGINE = "engine"
 UNEXPLAINED = "no policy of the engine that the lab knows explains it"
@@ -90,6 +89,9 @@ class EngineDifference:
 
 def engine_differences(records: Iterable[Record]) -> tuple[EngineDifference, ...]:
     """All differences, grouped; those without a reason first."""
+    records = tuple(records)
+    if len({record.axes.get(ENGINE) for record in records}) == 1:
+        return ()
     groups: dict[tuple[str, ...], dict[str, Record]] = defaultdict(dict)
     for record in records:
         if not record.control and record.verdict.kind not in _UNKNOWN:
@@ -126,5 +128,7 @@ def _answer(verdict: Verdict) -> str:
     return f"{verdict.kind} ({verdict.cause})" if isinstance(verdict, Denied | Failed) else verdict.kind
 
 
-def _family(word: str) -> EngineFamily:
-    return parse_engine(word).family
+def _family(word: str) -> EngineFamily | None:
+    """The family of an engine's word; ``None`` for a word that names none (a stored run may say anything)."""
+    name = word.partition("@")[0]
+    return EngineFamily(name) if name in set(EngineFamily) else None

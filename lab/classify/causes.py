@@ -15,9 +15,7 @@ Kind = Literal["denied", "failed"]
 
 
 class Shown(Flag):
-    """What a cause is recognised by: a text of a runtime or program, the probe's facts, a check of the scenario, or a
-    platform's rule that the lab applies itself.
-    """
+    """What shows a cause: a text, the probe's facts, a check of the scenario, a platform's rule applied by the lab."""
 
     TEXT = auto()
     FACTS = auto()

@@ -158,7 +158,8 @@ class Containerd:
     @cached_property
     def channel(self) -> grpc.Channel:
         """The connection; several threads may use it."""
-        return grpc.insecure_channel(f"unix:{self.place}/c.sock", options=[("grpc.enable_http_proxy", 0)])
+        backoff = [("grpc.min_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200)]
+        return grpc.insecure_channel(f"unix:{self.place}/c.sock", options=[("grpc.enable_http_proxy", 0), *backoff])
 
     def _answers(self) -> bool:
         if not (self.place / "c.sock").exists():
@@ -251,6 +252,7 @@ class Containerd:
             if self.restarts:
                 raise EngineError("containerd has ended twice", details=self._daemon.ending() or "")
             kill_cgroups(self.cgroup)
+            self._daemon.stop()  # the shims
             (self.place / "c.sock").unlink(missing_ok=True)
             self._daemon.start()
             self.restarts += 1

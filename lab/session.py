@@ -6,9 +6,10 @@ Whoever wants measurements opens a session on a run and asks: :meth:`Session.run
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -29,8 +30,7 @@ from lab.provision.catalogue import load_catalogue
 from lab.provision.engines import find_engine
 from lab.provision.images import pull_image
 from lab.provision.probe import probe
-from lab.provision.pulling import pull_all
-from lab.provision.runtimes import verify
+from lab.provision.runtimes import find, verify
 from lab.runner import Listener, Runner
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS
@@ -152,19 +152,20 @@ class Session:
         known = store.search(self.writer.path.parent, {digest for _, digest in wanted.values()}, but=self.writer.path)
         if not known:
             return
-        current = self._current({task.cell.value("runtime") for task, _ in wanted.values()})
+        binary, image, build = map(functools.cache, (self._binary_of, self._image_of, self._build_of))
         for task, digest in wanted.values():
-            engine = task.cell.value("engine")
-            now = (*current(task.cell.value("runtime"), task.cell.value("image")), engine, self._build_of(engine))
+            runtime, reference, engine = (task.cell.value(axis) for axis in ("runtime", "image", "engine"))
             for found in known.get(digest, ()):
                 record = found.record
                 proof = record.provenance
-                then = (proof.runtime, proof.image, record.axes.get("engine", ""), proof.engine)
                 if (
-                    then == now
-                    and self._from_here(found.run)
-                    and record.provenance.probe == self.probe_digest
+                    self._from_here(found.run)
+                    and proof.probe == self.probe_digest
                     and _measured(record)
+                    and record.axes.get("engine", "") == engine
+                    and proof.runtime == binary(runtime)
+                    and proof.image == image(reference)
+                    and proof.engine == build(engine)
                 ):
                     self._adopt(task, found)
                     break
@@ -172,26 +173,25 @@ class Session:
     def _from_here(self, run: Run) -> bool:
         return (run.header.host, run.header.lab_version) == (self.header.host, self.header.lab_version)
 
+    def _binary_of(self, word: str) -> str:
+        """The digest of a runtime that the cache has; empty for one that a run has to make first, or refuses."""
+        try:
+            return "" if find(self.cache, word) is None else verify(self.cache, word).sha256
+        except LabError:
+            return ""
+
+    def _image_of(self, word: str) -> str:
+        """The digest of an image; empty for one that cannot be had."""
+        try:
+            return pull_image(self.cache, word).digest
+        except LabError:
+            return ""
+
     def _build_of(self, word: str) -> str:
         """The digest of the build that an engine's word means now; empty where it has none in the cache."""
         name = parse_engine(word)
         build = None if name.family is EngineFamily.OCI else find_engine(self.cache, name)
         return "" if build is None else build.sha256
-
-    def _current(self, runtimes: set[str]) -> Callable[[str, str], tuple[str, str]]:
-        """What tells the digests that a runtime and an image have now; empty for what cannot be had."""
-        binaries: dict[str, str] = {}
-        for name, runtime in pull_all(self.cache, sorted(runtimes), progress=self.listener.note):
-            if not isinstance(runtime, LabError):
-                binaries[str(name)] = verify(self.cache, runtime.name).sha256
-        images: dict[str, str] = {}
-
-        def digests(runtime: str, image: str) -> tuple[str, str]:
-            if image not in images:
-                images[image] = pull_image(self.cache, image).digest
-            return binaries.get(runtime, ""), images[image]
-
-        return digests
 
     def _adopt(self, task: Task, found: store.Found) -> None:
         record = replace(
@@ -221,14 +221,21 @@ def open_session(
     *,
     jobs: int | None = None,
     deadline: float | None = None,
+    docker_host: str | None = None,
 ) -> Iterator[Session]:
     """Open the lab for one run; everything that it started ends with the block.
 
     ``jobs`` cells run at once (default: all cores); ``deadline`` is in seconds for each call of a runtime and goes
-    before what scenarios say.
+    before what scenarios say. ``docker_host`` is the address of the user's own Docker daemon, to be used instead of one
+    that the lab starts.
     """
     program = probe(cache)
-    context = EngineContext(workspace=open_workspace(writer.path.stem), probe_layer=Path(program.layer), cache=cache)
+    context = EngineContext(
+        workspace=open_workspace(writer.path.stem),
+        probe_layer=Path(program.layer),
+        cache=cache,
+        docker_host=docker_host,
+    )
     stored = store.read(writer.path)
     session = Session(
         cache=cache,

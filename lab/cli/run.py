@@ -59,6 +59,11 @@ class Ended(StrEnum):
     metavar="SECONDS",
     help="For each call of a runtime, before what scenarios say (30 unless they say otherwise).",
 )
+@click.option(
+    "--docker-host",
+    metavar="ADDRESS",
+    help="Your own Docker daemon for the engine docker (unix://…, or `context`), instead of one that the lab starts.",
+)
 @click.option("--resume", metavar="RUN", help="Continue a stored run that did not come to its end (an id, or last).")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first expectation that does not hold.")
 @click.option(
@@ -96,6 +101,7 @@ def run(
     runtimes: str | None,
     jobs: int | None,
     deadline: float | None,
+    docker_host: str | None,
     resume: str | None,
     fail_fast: bool,
     form: str,
@@ -124,7 +130,9 @@ def run(
             raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
         writer = store.create(runs_directory(), header)
     with writer:
-        ended = _execute(cache, tasks, writer, jobs=jobs, deadline=deadline, fail_fast=fail_fast, form=form)
+        ended = _execute(
+            cache, tasks, writer, jobs=jobs, deadline=deadline, docker_host=docker_host, fail_fast=fail_fast, form=form
+        )
         if ended is Ended.COMPLETE:
             writer.finish()
     return _report(store.read(writer.path), form=form, reports=reports, ended=ended)
@@ -141,13 +149,14 @@ def _execute(
     *,
     jobs: int | None,
     deadline: float | None,
+    docker_host: str | None,
     fail_fast: bool,
     form: str,
 ) -> Ended:
     """Run what is not stored yet."""
     progress = Progress(so_far=partial(_show, writer.path) if form == "terminal" else None)
     with (
-        open_session(cache, writer, progress, jobs=jobs, deadline=deadline) as session,
+        open_session(cache, writer, progress, jobs=jobs, deadline=deadline, docker_host=docker_host) as session,
         progress,
         interruptible(session),
     ):

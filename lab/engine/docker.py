@@ -18,6 +18,7 @@ from lab.engine.docker_api import TRANSPORT, CallFailed, CallLog
 from lab.engine.docker_container import Container, DockerCell, Seen
 from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
 from lab.engine.docker_images import LABEL, DaemonImages, ImageRefused, Layers
+from lab.engine.docker_user import user_daemon
 from lab.engine.docker_words import create_request, exec_request, inexpressible, shares_network
 from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
@@ -39,7 +40,7 @@ class DockerEngine:
     context: EngineContext
     name: str = field(init=False)
     build: EngineBuild | None = None
-    _daemons: Once[PrivateDaemon] = field(default_factory=Once)
+    _daemons: Once[DockerDaemon] = field(default_factory=Once)
     _images: Once[DaemonImages] = field(default_factory=Once)
     _networks: Once[str] = field(default_factory=Once)
     _running: dict[str, DockerDaemon] = field(default_factory=dict)
@@ -50,20 +51,43 @@ class DockerEngine:
         workspace, cache, probe = self.context.workspace, self.context.cache, self.context.probe_layer
         self._layers = Layers(workspace=workspace, cache=cache, probe_layer=probe)
 
-    def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:  # noqa: ARG002  # a daemon takes any runtime
+    def skip_reason(self, resolved: Resolved, runtime: Runtime | None) -> str | None:
         """Why the cell cannot run: what Docker has no word for, or what this host does not allow."""
         if not self.context.workspace.privileged:
             return "needs root: the lab starts a Docker daemon of its own"
         if resolved.settings.docker.userns_remap is not None and self.context.workspace.outer is not None:
             return "the lab runs in a chroot, where the kernel lets nobody make a user namespace (user_namespaces(7))"
-        return inexpressible(resolved.settings)
+        return inexpressible(resolved.settings) or self._user_reason(resolved.settings, runtime)
+
+    def _user_reason(self, settings: Settings, runtime: Runtime | None) -> str | None:
+        """Why the user's own daemon, where one was given, cannot run a cell."""
+        if self.context.docker_host is None:
+            return None
+        if settings.fixtures:
+            return "the user's Docker daemon does not see the lab's private directories (fixtures)"
+        if settings.docker.userns_remap is not None:
+            return "the user's Docker daemon keeps the userns-remap that it has"
+        if self.engine.version is not None:
+            return f"{self.name} names a build, but the user's own Docker daemon is to be used"
+        if runtime is not None and self.build is not None:
+            try:
+                self._daemon(None).runtime(runtime)
+            except HostError as error:
+                return error.brief
+        return None
 
     def open(self, tell: Callable[[str], None]) -> None:
         """Provision the build and start its daemon."""
+        if self.context.docker_host is not None:
+            label = self.context.workspace.run_id
+            found = user_daemon(self.engine, self.context.docker_host, label)
+            self._daemons.get(None, lambda: found)
+            self.build = found.build
+            return
         self.build = pull_engine(self.context.cache, self.engine, progress=tell)
         self._daemon(None)
 
-    def _daemon(self, remap: tuple[int, int] | None) -> PrivateDaemon:
+    def _daemon(self, remap: tuple[int, int] | None) -> DockerDaemon:
         return self._daemons.get(remap, lambda: self._started(remap))
 
     def _started(self, remap: tuple[int, int] | None) -> PrivateDaemon:
@@ -105,8 +129,9 @@ class DockerEngine:
 
     def _network(self, daemon: DockerDaemon, image: str) -> str:
         """The container whose network namespace cells share: it does nothing, and goes with its daemon."""
-        name = f"permlab-{self.context.workspace.run_id}-network-{daemon.restarts}"
-        return self._networks.get((id(daemon), daemon.restarts), lambda: _hold_network(daemon, name, image))
+        run = self.context.workspace.run_id
+        name = f"permlab-{run}-network-{daemon.restarts}"
+        return self._networks.get((id(daemon), daemon.restarts), lambda: _hold_network(daemon, name, image, run))
 
     def _bundle(self, serial: int, settings: Settings) -> Bundle:
         workspace = self.context.workspace
@@ -158,7 +183,13 @@ class DockerEngine:
 
     def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
         network = self._network(cell.daemon, cell.create["Image"]) if shares_network(settings) else ""
-        container = Container(cell=cell, settings=settings, log=CallLog(cell.daemon.client), network=network)
+        container = Container(
+            cell=cell,
+            settings=settings,
+            log=CallLog(cell.daemon.client),
+            network=network,
+            label=self.context.workspace.run_id,
+        )
         self._running[cell.bundle.identifier] = cell.daemon
         restarts = cell.daemon.restarts
         failed = False
@@ -199,7 +230,7 @@ class DockerEngine:
             daemon.stop()
 
 
-def _hold_network(daemon: DockerDaemon, name: str, image: str) -> str:
+def _hold_network(daemon: DockerDaemon, name: str, image: str, label: str) -> str:
     body = {
         "Image": image,
         "Hostname": "permlab",
@@ -207,7 +238,7 @@ def _hold_network(daemon: DockerDaemon, name: str, image: str) -> str:
         "Cmd": ["hold"],
         "User": "0:0",
         "WorkingDir": "/",
-        "Labels": {LABEL: name},
+        "Labels": {LABEL: label},
         "HostConfig": {"NetworkMode": "none"},
     }
     made = daemon.client.create_container_from_config(body, name=name)

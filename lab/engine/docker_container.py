@@ -53,11 +53,15 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One cell's container and the calls that are made of it; ``network`` is the container whose network it shares."""
+    """One cell's container and the calls that are made of it.
+
+    ``label`` is the run's id, which all bears that is made; ``network`` the container whose network it shares.
+    """
 
     cell: DockerCell
     settings: Settings
     log: CallLog
+    label: str
     network: str = ""
     identifier: str = ""
     seen: Seen = field(init=False)
@@ -68,7 +72,7 @@ class Container:
     def run(self, meanwhile: Callable[[], None]) -> None:
         """Create, attach, start, and read to the end; :class:`CallFailed` as soon as the daemon refuses."""
         name, client = self.cell.bundle.identifier, self.log.client
-        body = json.loads(self._filled(json.dumps(self.cell.create)))
+        body = json.loads(self._filled(json.dumps(self.cell.create))) | {"Labels": {LABEL: self.label}}
         for volume in volume_names(self.settings.docker):
             self._make_volume(f"{name}-{volume}")
         made = self.log.call(
@@ -89,7 +93,7 @@ class Container:
                 self._keep(streams)
 
     def _make_volume(self, name: str) -> None:
-        labels = {LABEL: self.cell.bundle.identifier}
+        labels = {LABEL: self.label}
         self.log.call("volume", "POST /volumes/create", lambda c: c.create_volume(name, labels=labels))
 
     def _filled(self, text: str) -> str:

@@ -58,6 +58,10 @@ class DockerDaemon(Protocol):
     restarts: int
 
     @property
+    def address(self) -> str:
+        """Where it listens."""
+
+    @property
     def client(self) -> docker.APIClient:
         """A client of this thread's own."""
 
@@ -78,13 +82,14 @@ class DockerDaemon(Protocol):
 
 
 @dataclass(slots=True)
-class _Clients:
+class Clients:
     """One client for each thread: a session of requests is not made for several."""
 
     address: str
     _local: threading.local = field(default_factory=threading.local)
 
     def get(self) -> docker.APIClient:
+        """The client of the thread that asks."""
         client: docker.APIClient | None = getattr(self._local, "client", None)
         if client is None:
             client = docker.APIClient(base_url=self.address, version="auto", timeout=int(CALL_TIMEOUT))
@@ -127,8 +132,8 @@ class PrivateDaemon:
         return f"unix://{self.place}/docker.sock"
 
     @cached_property
-    def _clients(self) -> _Clients:
-        return _Clients(self.address)
+    def _clients(self) -> Clients:
+        return Clients(self.address)
 
     @property
     def client(self) -> docker.APIClient:

@@ -135,11 +135,6 @@ class DaemonImages:
         self._known.update(layer.diff_id for layer in layers)
         return made.id
 
-    def remove(self) -> None:
-        """Take the images off the daemon again."""
-        for image in {*self._ids.values(), *self._loaded.values()}:
-            self.daemon.client.remove_image(image, force=True, noprune=False)
-
 
 def config_of(config: ImageConfig, settings: Settings) -> ImageConfig:
     """The image's config as if it had been built with the cell's ``User`` and ``WorkingDir``."""

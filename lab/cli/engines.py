@@ -16,7 +16,12 @@ EXIT_FAILED = 3
 
 @click.group("engines")
 def group() -> None:
-    """Provision engines (docker, podman, cri) as Debian's suites build them; the host's own are left alone."""
+    """Provision engines (docker, podman, cri) as Debian's suites build them; the host's own are left alone.
+
+    \b
+    Example:
+      permlab engines pull docker@all
+    """
 
 
 @group.command("list")

@@ -62,16 +62,15 @@ for verb in (
     runtimes.group,
     engines.group,
     scenarios.command,
+    sweep.command,
+    bisect.command,
+    explain.command,
+    repro.command,
+    publish.command,
+    doctor.command,
+    clean.command,
 ):
     permlab.add_command(verb)
-permlab.add_command(engines.group)
-permlab.add_command(sweep.command)
-permlab.add_command(bisect.command)
-permlab.add_command(explain.command)
-permlab.add_command(repro.command)
-permlab.add_command(publish.command)
-permlab.add_command(doctor.command)
-permlab.add_command(clean.command)
 
 
 def main() -> None:

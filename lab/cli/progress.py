@@ -42,7 +42,8 @@ class Progress:
     def expect(self, cells: int) -> None:
         """That many more cells are to come."""
         self.bar.total = (self.bar.total or 0) + cells
-        self.bar.refresh()
+        if sys.stderr.isatty():
+            self.bar.refresh()
 
     def note(self, line: str) -> None:
         """A line above the bar."""

@@ -11,7 +11,8 @@ from lab_session import RUNC
 from lab.engine.host import host_facts
 from lab.model.record import Record
 from lab.model.scenario import Task
-from lab.provision.cache import default_cache
+from lab.provision.cache import Cache, default_cache
+from lab.runner import Runner
 from lab.scenario.load import parse
 from lab.session import new_header, open_session, tasks_of
 from lab.store import runs as store
@@ -76,6 +77,18 @@ def test_nothing_is_taken_when_asked_for_anew_or_on_another_host(tmp_path: Path)
     measured(tmp_path)
     assert [record.reused_from for record in measured(tmp_path, anew=True)] == ["", ""]
     assert [record.reused_from for record in measured(tmp_path, kernel="another")] == ["", ""]
+
+
+def test_nothing_is_provisioned_to_look_for_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured(tmp_path)
+    told, empty = Told(), Cache(tmp_path / "cache")
+    writer = store.create(tmp_path, new_header({"mine": TEXT}, argv=("test",)))
+    monkeypatch.setattr(Runner, "run", lambda *_: None)
+    with writer, open_session(default_cache(), writer, told) as session:
+        session.cache = empty
+        assert session.measure(tasks()) == ()
+    assert not empty.root.exists()
+    assert told == Told()
 
 
 def test_a_copied_record_stands_with_what_its_digests_mean(tmp_path: Path) -> None:

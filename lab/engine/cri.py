@@ -30,6 +30,8 @@ from lab.provision.layers import Layer, layered, write_layer
 from lab.scenario.versions import key
 
 LABEL = "permlab.run"
+_PATIENCE = 2.0
+"""Seconds in which a containerd that does not answer may be seen to have ended."""
 
 
 @dataclass(kw_only=True)
@@ -85,7 +87,8 @@ class CriEngine:
         except LabError as error:
             prepared.fault = f"{error.brief}: {error.details}"
         except grpc.RpcError as error:
-            prepared.fault = str(error)
+            said = None if self._daemon is None else self._daemon.ended(_PATIENCE)
+            prepared.fault = said or f"containerd does not answer: {error.code()}"
         else:
             if prepared.state is not None:
                 stored = {"sandbox": prepared.state.sandbox, "container": prepared.state.container}
@@ -153,7 +156,7 @@ class CriEngine:
         except LabError as error:
             seen = Seen(fault=error.brief)
         except grpc.RpcError as error:
-            seen = Seen(fault=cell.daemon.ended() or f"containerd does not answer: {error}")
+            seen = Seen(fault=cell.daemon.ended(_PATIENCE) or f"containerd does not answer: {error.code()}")
         return Observation(
             calls=tuple(seen.calls),
             reached=seen.reached,

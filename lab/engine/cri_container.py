@@ -24,6 +24,7 @@ from lab.process import OUTPUT_LIMIT
 
 _PAUSES = (0.002, 0.004, 0.008, 0.016)
 _GRACE = 5.0
+_SILENCE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
 
 class CallRefused(Exception):
@@ -94,12 +95,17 @@ class CriContainer:
         return got
 
     def _kept(self, verb: str, method: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401  # any call's answer
-        """Make a call and keep it: its gRPC code as the return code (0 is OK), its message as stderr."""
+        """Make a call and keep it: its gRPC code as the return code (0 is OK), its message as stderr.
+
+        Raises :class:`CallRefused`, and ``grpc.RpcError`` when containerd does not answer.
+        """
         started = time.monotonic()
         status, said, answer = 0, "", None
         try:
             answer = ask()
         except grpc.RpcError as error:
+            if error.code() in _SILENCE:  # containerd says nothing of the container
+                raise
             status, said = int(error.code().value[0]), str(error.details())
         self.seen.calls.append(
             Call(

@@ -35,6 +35,8 @@ M = TypeVar("M", bound=Message)
 HANDLERS = 96
 """Runtimes that one containerd can be given; there are fewer releases in the catalogue."""
 
+_LOOK = 0.02
+
 CALL_TIMEOUT = 60.0
 """Seconds for a call; none waits for a container."""
 
@@ -257,9 +259,15 @@ class Containerd:
             self._daemon.start()
             self.restarts += 1
 
-    def ended(self) -> str | None:
-        """How it ended, or ``None`` while it runs."""
-        return self._daemon.ending()
+    def ended(self, patience: float = 0.0) -> str | None:
+        """How it ended, or ``None`` while it runs; asked for ``patience`` seconds.
+
+        A killed process lets go of its socket before it can be seen to have ended.
+        """
+        until = time.monotonic() + patience
+        while (ending := self._daemon.ending()) is None and time.monotonic() < until:
+            time.sleep(_LOOK)
+        return ending
 
     def kill_containers(self) -> None:
         """SIGKILL to everything below its containers' cgroup."""

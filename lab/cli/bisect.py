@@ -14,6 +14,8 @@ from lab.bisection.words import bisect_data, bisect_text, mixed_data, mixed_text
 from lab.cli.cells import answer, measuring, named_cell, named_cells
 from lab.errors import InputError
 from lab.model.scenario import Task
+from lab.provision.cache import default_cache
+from lab.provision.runtimes import find
 from lab.scenario.versions import name_key
 
 EXIT_CODES = {Ending.FOUND: 0, Ending.AGREE: 1, Ending.UNSTABLE: 1, Ending.UNKNOWN: 3}
@@ -125,12 +127,18 @@ def _line(task: Task, axis: str, start: str | None, end: str | None) -> Line:
     known = ordered_values(task, axis)
     ends = [_value(task, axis, value) for value in (start, end) if value]
     missing = [value for value in ends if value not in known]
-    if missing and (axis != RUNTIME or any(value.partition("@")[0] != known[0].partition("@")[0] for value in missing)):
+    strange = [value for value in missing if axis != RUNTIME or not _added(value, known[0])]
+    if strange:
         raise InputError(
-            f"{missing[0]!r} is no value of this axis", details=f"in order: {', '.join(known)}", resolution="choose one"
+            f"{strange[0]!r} is no value of this axis", details=f"in order: {', '.join(known)}", resolution="choose one"
         )
     values = sorted({*known, *missing}, key=name_key) if missing else known  # a binary that the user added
     return line(task, axis, values)
+
+
+def _added(value: str, other: str) -> bool:
+    """Whether a value is a runtime that the user added, of the other's family."""
+    return value.partition("@")[0] == other.partition("@")[0] and find(default_cache(), value) is not None
 
 
 def _value(task: Task, axis: str, value: str) -> str:

@@ -12,12 +12,13 @@ from typing import Any, Protocol, Self
 
 from tqdm import tqdm
 
+from lab.cli.common import tell
 from lab.model.record import Record
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Tells the user what goes on, on stderr.
+    """Tells the user what goes on, on stderr: a bar on a terminal; in a log, a line now and then.
 
     ``so_far``, where given, is called once, when at least half of the cells are there and slow builds still run.
     ``watch`` gets every record. ``expect`` tells how many cells are to come.
@@ -26,28 +27,34 @@ class Progress:
     so_far: Callable[[], None] | None = None
     watch: Callable[[Record], None] | None = None
     bar: tqdm[Any] = field(init=False)
+    terminal: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
         tqdm.monitor_interval = 0  # no thread of its own beside the lab's
-        interval = 0.5 if sys.stderr.isatty() else 10.0  # a log needs a line now and then, not an animation
         self.bar = tqdm(
             total=0,
             unit="cell",
             file=sys.stderr,
             dynamic_ncols=True,
-            mininterval=interval,
+            mininterval=0.5 if self.terminal else 10.0,
+            bar_format=None if self.terminal else "{n_fmt} of {total_fmt} cells, {elapsed}\n",
+            leave=self.terminal,
             delay=1e-9,  # nothing to show before the first ``expect``
         )
 
     def expect(self, cells: int) -> None:
         """That many more cells are to come."""
         self.bar.total = (self.bar.total or 0) + cells
-        if sys.stderr.isatty():
+        if self.terminal:
             self.bar.refresh()
 
     def note(self, line: str) -> None:
         """A line above the bar."""
-        self.bar.write(line, file=sys.stderr)
+        if self.terminal:
+            self.bar.write(line, file=sys.stderr)
+        else:
+            tell(line)
 
     def done(self, record: Record) -> None:
         """One more cell."""

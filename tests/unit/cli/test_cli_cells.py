@@ -54,6 +54,7 @@ def test_what_fits_nothing_or_too_much_is_told() -> None:
         (["bisect", "--axes", f"{CHDIR}/runc-1.1.5/oci"], "--axes compares two cells, not 1"),
         (["bisect", f"{CHDIR}/*", "--from", "runc@1.1.0", "--to", "1.1.0"], "both ends are runc@1.1.0"),
         (["bisect", f"{CHDIR}/*", "--from", "runc@1.1.0", "--to", "crun@1.21"], "is no value of this axis"),
+        (["bisect", f"{CHDIR}/*", "--from", "runc@9.9"], "is no value of this axis"),
         (["bisect", f"{CHDIR}/*"], "names 2 lines of cells along runtime"),
         (["bisect", "chdir-cwd/*/runc-1.1.5/oci", "--from", "1.1.0"], "lines of cells along runtime"),
         (["bisect", f"{CHDIR}/*", "--from", "youki@0.7.0"], "has a runtime youki"),

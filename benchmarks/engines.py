@@ -21,6 +21,7 @@ from tabulate import tabulate
 from lab import process
 from lab.engine.base import EngineContext
 from lab.engine.docker import DockerEngine
+from lab.engine.podman import PodmanEngine
 from lab.engine.registry import Engines
 from lab.engine.workspace import open_workspace
 from lab.model.scenario import Scenario, Task
@@ -62,8 +63,21 @@ def docker_command(engines: Engines, word: str) -> tuple[tuple[str, ...], Mappin
     return (str(engine.build.program("docker")), *words), environment
 
 
+def podman_command(engines: Engines, word: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """``podman run --rm`` of the same container in the same storage, below tini as the lab's own calls are."""
+    engine = engines.ready(word)
+    if not isinstance(engine, PodmanEngine):
+        sys.exit(f"{word} is no podman engine")
+    cache = engines.context.cache
+    runtime = pull(cache, RUNTIME)
+    home, image = engine.beside(pull_image(cache, IMAGE), runtime, Settings(process=Process(steps=STEPS)))
+    words = ("--network=none", "--log-driver=none", f"--cgroup-parent={home.containers}", f"--entrypoint={PROBE}")
+    return home.command(home.argv(runtime, "run", "--rm", *words, image, *STEPS)), home.environment
+
+
 COMMANDS: Mapping[str, Callable[[Engines, str], tuple[tuple[str, ...], Mapping[str, str]]]] = {
     "docker": docker_command,
+    "podman": podman_command,
 }
 """How each family's own command line makes the same container."""
 

@@ -26,6 +26,7 @@ from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpress
 from lab.engine.workspace import kill_cgroups
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
+from lab.model.image import Image
 from lab.model.observation import Observation
 from lab.model.runtime import Runtime
 from lab.model.scenario import Resolved
@@ -100,6 +101,12 @@ class PodmanEngine:
         self.build = pull_engine(self.context.cache, self.engine, progress=tell)
         self.context.workspace.own_run_directory()
 
+    def beside(self, image: Image, runtime: Runtime, settings: Settings) -> tuple[PodmanHome, str]:
+        """The podman that cells of such settings use, and the id of their image in it, for another program."""
+        caller = caller_for(settings)
+        home = self._homes.get(caller, lambda: self._made(caller))
+        return home, home.image(image, config_of(image.config, settings), settings.rootfs, runtime)
+
     def prepare(self, job: Job) -> Prepared:
         """Make fixtures and load the image; what fails is noted, not raised."""
         started = time.monotonic()
@@ -117,8 +124,7 @@ class PodmanEngine:
 
     def _cell(self, job: Job) -> PodmanCell:
         settings = job.resolved.settings
-        home = self._homes.get(caller := caller_for(settings), lambda: self._made(caller))
-        image = home.image(job.image, config_of(job.image.config, settings), settings.rootfs, job.runtime)
+        home, image = self.beside(job.image, job.runtime, settings)
         bundle = self._bundle(job.serial, settings, home)
         name = bundle.identifier
         words = create_words(settings, image=image, name=name, cgroup_parent=home.containers)

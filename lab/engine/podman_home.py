@@ -187,7 +187,7 @@ tmp_dir = "{self.place}/xdg/libpod"
             *words,
         )
 
-    def _started(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+    def command(self, argv: tuple[str, ...]) -> tuple[str, ...]:
         """The command that starts a call: as the caller, in the cgroup of this podman's calls, below tini.
 
         podman waits up to 20 s for the process id of a conmon that has ended to be gone: tini waits for conmon, in the
@@ -208,7 +208,7 @@ tmp_dir = "{self.place}/xdg/libpod"
     ) -> process.Completed:
         """Make a call as the caller; what comes back names ``argv`` alone as the command."""
         done = process.run(
-            self._started(argv),
+            self.command(argv),
             deadline=deadline,
             env=self.environment,
             cwd=self.place,
@@ -219,7 +219,7 @@ tmp_dir = "{self.place}/xdg/libpod"
 
     def begin(self, argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
         """Start a call that goes on while others are made; what it writes goes to ``log``."""
-        return process.spawn(self._started(argv), env=self.environment, log=log)
+        return process.spawn(self.command(argv), env=self.environment, log=log)
 
     def image(self, image: Image, config: ImageConfig, edits: tuple[Edit, ...], runtime: Runtime) -> str:
         """The id of an image in this storage, loaded when it is not there yet; raises :class:`EngineError`."""

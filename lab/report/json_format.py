@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any
 
 from lab.codec import to_data
@@ -42,6 +42,11 @@ _LEFT_OUT = frozenset({"path", "root", "rootfs", "tree"})
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
     """The document as text: one line for each top-level key, runtime, image and cell."""
     return document_text(document(run))
+
+
+def line_text(value: object) -> str:
+    """A value, or a dataclass, as JSON on one line."""
+    return _ENCODER.encode(value)
 
 
 def document_text(document: object) -> str:
@@ -97,15 +102,15 @@ def document(run: Run) -> Document:
 
 def _block(value: object) -> str:
     if isinstance(value, list | tuple) and value:
-        return "[\n" + ",\n".join(map(_ENCODER.encode, value)) + "\n]"
-    return _ENCODER.encode(value)
+        return "[\n" + ",\n".join(map(line_text, value)) + "\n]"
+    return line_text(value)
 
 
 def _entry(value: object) -> dict[str, Any]:
     """One dataclass as an object, its values as they are: ``asdict`` would copy every one of them first."""
     if not is_dataclass(value):
         raise TypeError(type(value).__name__)
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {name: getattr(value, name) for name in value.__dataclass_fields__}  # fields() would make a new list of them
 
 
 _ENCODER = json.JSONEncoder(default=_entry)

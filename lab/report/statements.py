@@ -9,13 +9,13 @@ void run makes no statements.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
 from lab.model.record import Record, Run
+from lab.report.json_format import line_text
 from lab.report.matrix import RUNTIME, Outcome, family_rank, outcome, version_place
 from lab.report.source import Source, read_source
 from lab.report.style import Style
@@ -66,15 +66,15 @@ class Statements:
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
     """The document as JSON: ASCII only, one statement on one line."""
-    data = asdict(statements(run))
-    head = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in data.items() if key != "scenarios"]
-    told = ",\n".join(f"{json.dumps(name)}: {_block(answers)}" for name, answers in data["scenarios"].items())
+    data = statements(run)
+    head = [f"{line_text(name)}: {line_text(getattr(data, name))}" for name in ("format", "run", "started", "void")]
+    told = ",\n".join(f"{line_text(name)}: {_block(answers)}" for name, answers in data.scenarios.items())
     return "{\n" + ",\n".join([*head, f'"scenarios": {{\n{told}\n}}']) + "\n}\n"
 
 
-def _block(answers: Mapping[str, Any]) -> str:
-    head = [f"{json.dumps(key)}: {json.dumps(answers[key])}" for key in ("question", "measured")]
-    lines = ",\n".join(json.dumps(one) for one in answers["statements"])
+def _block(answers: Answers) -> str:
+    head = [f"{line_text(name)}: {line_text(getattr(answers, name))}" for name in ("question", "measured")]
+    lines = ",\n".join(map(line_text, answers.statements))
     return "{" + ", ".join([*head, f'"statements": [\n{lines}\n]']) + "}"
 
 

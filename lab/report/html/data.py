@@ -147,7 +147,10 @@ def details_block(report: Report, records: Sequence[Record]) -> Data:
 
 @dataclass(slots=True, kw_only=True)
 class _Details:
-    """Turns records into lists of references. ``paths`` maps a runtime's digest to where it was on that machine."""
+    """Turns records into tuples of references. ``paths`` maps a runtime's digest to where it was on that machine.
+
+    Tuples, because there are hundreds of thousands: the garbage collector soon lets go of those that hold only numbers.
+    """
 
     paths: Mapping[str, str]
     predictions: Predictions
@@ -155,16 +158,17 @@ class _Details:
     expectations: list[Data] = field(default_factory=list)
     predicted: list[Data] = field(default_factory=list)
     _wanted: dict[tuple[object, ...], int] = field(default_factory=dict)
-    _foretold: dict[int, int] = field(default_factory=dict)
+    _foretold: dict[Predicted, int] = field(default_factory=dict)
+    _seen: dict[int, int] = field(default_factory=dict)
 
-    def cell(self, record: Record) -> list[object]:
+    def cell(self, record: Record) -> tuple[object, ...]:
         add, verdict, known = self.texts.add, record.verdict, record.provenance
         text = ""
         if isinstance(verdict, Denied | Failed):
             text = verdict.evidence
         elif isinstance(verdict, Skipped | Errored):
             text = verdict.reason
-        return [
+        return (
             add(text),
             self._expectation(record.expectation),
             held(record),
@@ -172,13 +176,13 @@ class _Details:
             int(record.text_differs),
             add(record.started),
             add(", ".join(record.tolerate)),
-            [add(check_words(check)) for check in record.checks],
-            [add(part) for part in (known.runtime, known.image, known.probe, known.config, known.settings)],
+            tuple([add(check_words(check)) for check in record.checks]),
+            (add(known.runtime), add(known.image), add(known.probe), add(known.config), add(known.settings)),
             add(record.reused_from),
             self._prediction(self.predictions.cells[record.cell]),
             add(self.predictions.surprises.get(record.cell, "")),
             record.observation and self._observation(record.observation, self.paths.get(known.runtime, "")),
-        ]
+        )
 
     def _expectation(self, wanted: Expectation | None) -> int:
         if wanted is None:
@@ -190,9 +194,11 @@ class _Details:
         return self._wanted[key]
 
     def _prediction(self, one: Predicted) -> int:
-        """Cells of one era share a prediction: the same object, which outlives this one."""
-        if id(one) not in self._foretold:
-            self._foretold[id(one)] = len(self.predicted)
+        """Its place. Cells of one era share one object, which outlives this one; many others are equal."""
+        place = self._seen.get(id(one))
+        if place is None:
+            place = self._seen[id(one)] = self._foretold.setdefault(one, len(self.predicted))
+        if place == len(self.predicted):
             known = one if isinstance(one, Prediction) else None
             self.predicted.append(
                 {
@@ -202,27 +208,27 @@ class _Details:
                     "reasoning": [[step.call, step.who, step.outcome] for step in known.reasoning] if known else [],
                 }
             )
-        return self._foretold[id(one)]
+        return place
 
-    def _observation(self, seen: Observation, path: str) -> list[object]:
+    def _observation(self, seen: Observation, path: str) -> tuple[object, ...]:
         add = self.texts.add
         facts, output = _split(seen.output)
-        return [
+        return (
             add(seen.reached),
             seen.exit_code,
             add(seen.refusal or ""),
             add(seen.fault or ""),
-            [[add(name), round(took, 5)] for name, took in seen.seconds.items()],
-            [self._call(call, path) for call in seen.calls],
-            [add(fact) for fact in facts],
+            tuple([(add(name), round(took, 5)) for name, took in seen.seconds.items()]),
+            tuple([self._call(call, path) for call in seen.calls]),
+            tuple([add(fact) for fact in facts]),
             add(output),
-            [[add(words) for words in place] for place in _host(seen)],
-        ]
+            tuple([tuple([add(words) for words in place]) for place in _host(seen)]),
+        )
 
-    def _call(self, call: Call, path: str) -> list[object]:
+    def _call(self, call: Call, path: str) -> tuple[object, ...]:
         add = self.texts.add
         argv = " ".join(map(_quoted, call.argv))
-        return [
+        return (
             add(call.verb),
             # where the lab's cache lay on that machine is nothing to a reader
             add(argv.replace(path, path.rpartition("/")[2]) if path else argv),
@@ -231,7 +237,7 @@ class _Details:
             int(call.truncated),
             add(call.stderr),
             add(call.stdout),
-        ]
+        )
 
 
 _quoted = lru_cache(maxsize=4096)(shlex.quote)

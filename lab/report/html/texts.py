@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-Reference = int | list[int]
-"""The place of a text, or [place, number…] for one with gaps."""
+Reference = int | tuple[int, ...]
+"""The place of a text, or (place, number…) for one with gaps."""
 
 GAP = "\0"
 """Stands for a number in a text with gaps. A text that holds it itself is kept as it is."""
@@ -52,7 +52,7 @@ class Texts:
             return self._place(shown)
         found = _NUMBER.split(shown)
         place = self._place(GAP.join(found[::2]))
-        return [place, *map(int, found[1::2])] if len(found) > 1 else place
+        return (place, *map(int, found[1::2])) if len(found) > 1 else place
 
     def _place(self, text: str) -> int:
         place = self._places.get(text)

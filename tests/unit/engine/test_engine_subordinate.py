@@ -71,3 +71,15 @@ def test_a_tool_that_does_not_run_gives_a_reason(accounts: Path, monkeypatch: py
         (programs / tool).chmod(0o755)
     monkeypatch.setattr("lab.process.BASE_PATH", str(programs))
     assert subordinate(accounts.parent).skip_reason() == "newuidmap does not run here: no such loader"
+
+
+def test_a_caller_that_takes_all_its_ranges_gets_no_other_one_beside(accounts: Path) -> None:
+    ids = subordinate(accounts.parent)
+    for _ in range(2):
+        ids.grant(1001, 1001, (200000, 10), alone=True)
+    before = (accounts / "subuid").read_text()
+    with pytest.raises(HostError, match="uid 1001 has another range of subordinate ids: 1001:200000:10"):
+        ids.grant(1001, 1001, (300000, 5), alone=True)
+    with pytest.raises(HostError, match="uid 1000 has another range of subordinate ids: alice:100000:65536"):
+        ids.grant(1000, 100, (200000, 10), alone=True)
+    assert (accounts / "subuid").read_text() == before

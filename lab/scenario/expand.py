@@ -75,8 +75,11 @@ def make_cell(scenario: str, axes: Values) -> Cell:
 
 @cache
 def _segment(axis: str, value: str) -> str:
-    """One segment of an id: safe as a file name, so ``/`` is written ``%2F`` (and an empty value ``%``)."""
-    text = quote(value, safe=":,+=@~ ()[]{}!$&';") or "%"
+    """One segment of an id: safe as a file name, so ``/`` is written ``%2F`` (and an empty value ``%``).
+
+    Any text has its own, even one with a lone surrogate, which TOML cannot hold and UTF-8 has no bytes for.
+    """
+    text = quote(value, safe=":,+=@~ ()[]{}!$&';", errors="surrogatepass") or "%"
     if text in {".", ".."}:
         text = text.replace(".", "%2E")
     if axis in {"runtime", "engine"}:

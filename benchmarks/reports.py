@@ -2,7 +2,7 @@
 
 The records are made up, of the size that real ones have (calls, the probe's facts, error texts); no container runs.
 Processor time counts, because one thread does the work. What formats share is made by the first one, as `permlab
-publish` does. The PNG is told by itself: it is drawn, not written.
+publish` does. With `--run` the first format also makes the predictions.
 
     python benchmarks/reports.py
     python benchmarks/reports.py --cells 1000 --rounds 5
@@ -166,10 +166,10 @@ def measure(run: Run, rounds: int) -> Iterator[tuple[str, float, float]]:
             started = time.process_time()
             sizes[name] = len(work()) / 1e6
             taken.setdefault(name, []).append(time.process_time() - started)
-    texts = [taken[name] for name in RENDERERS]
-    taken["all of the texts"] = [sum(turn) for turn in zip(*texts, strict=True)]
-    sizes["all of the texts"] = sum(sizes[name] for name in RENDERERS)
-    for name in (*RENDERERS, "all of the texts", *PICTURES, *(f"diff of two, {name}" for name in DIFF_RENDERERS)):
+    formats = (*RENDERERS, *PICTURES)
+    taken["all of them together"] = [sum(turn) for turn in zip(*(taken[name] for name in formats), strict=True)]
+    sizes["all of them together"] = sum(sizes[name] for name in formats)
+    for name in (*formats, "all of them together", *(f"diff of two, {name}" for name in DIFF_RENDERERS)):
         yield name, statistics.median(taken[name]), sizes[name]
 
 

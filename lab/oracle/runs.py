@@ -102,10 +102,11 @@ _Key = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stored:
-    """What stands in a run of a cell, whichever runtime it had."""
+    """What stands in a run of a cell, whichever runtime it had: digests, that of its settings perhaps empty."""
 
     config: str
     image: str
+    settings: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,6 +133,7 @@ class _Oracle:
     _scenarios: dict[str, Scenario | None] = field(default_factory=dict)
     _stored: dict[_Key, _Stored] = field(default_factory=dict)
     _shared: dict[_Key, _Shared] = field(default_factory=dict)
+    _equal: dict[tuple[str, _Stored], _Shared] = field(default_factory=dict)
     _eras: dict[tuple[str, str], Era | str] = field(default_factory=dict)
     _host: int = 0
 
@@ -142,7 +144,8 @@ class _Oracle:
             self._host = 0
         for record in self.run.records:
             if record.provenance.config and record.provenance.image and (key := _key(record)) not in self._stored:
-                self._stored[key] = _Stored(config=record.provenance.config, image=record.provenance.image)
+                known = record.provenance
+                self._stored[key] = _Stored(config=known.config, image=known.image, settings=known.settings)
 
     def of(self, record: Record) -> Predicted:
         """The prediction for one record."""
@@ -159,8 +162,17 @@ class _Oracle:
             return NoPrediction(reason="no cell of this kind has been prepared")
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = _Shared(setup=self._set_up(record, stored))
+            shared = self._shared[key] = self._share(record, stored)
         return shared.of(era)
+
+    def _share(self, record: Record, stored: _Stored) -> _Shared:
+        """Combinations whose settings, config and image are all equal are one to the model, whatever their axes say."""
+        if not stored.settings:
+            return _Shared(setup=self._set_up(record, stored))
+        key = (record.scenario, stored)
+        if key not in self._equal:
+            self._equal[key] = _Shared(setup=self._set_up(record, stored))
+        return self._equal[key]
 
     def _set_up(self, record: Record, stored: _Stored) -> Setup | NoPrediction:
         settings = self._resolved(record)

@@ -140,3 +140,20 @@ def test_show_tells_the_calls_and_where_one_is_refused() -> None:
     assert "SURPRISE" not in text
     assert "NO, a SURPRISE: predicted denied" in show(surprising, of(surprising, RC93))
     assert "no prediction: the model knows no era of youki" in show(run, of(run, YOUKI))
+
+
+@pytest.mark.parametrize(("digest", "shared"), [("sha256:one", True), ("sha256:two", False), ("", False)])
+def test_combinations_of_equal_settings_share_a_prediction(digest: str, *, shared: bool) -> None:
+    run = stored_run()
+    one = of(run, RC93)
+    one = replace(one, provenance=replace(one.provenance, settings="sha256:one" if digest else ""))
+    other = replace(
+        one,
+        cell=f"{one.cell}/again",
+        axes={**one.axes, "again": "yes"},
+        provenance=replace(one.provenance, settings=digest),
+    )
+    cells = predict_run(replace(run, records=(one, other))).cells
+
+    assert cells[one.cell] == cells[other.cell]
+    assert (cells[one.cell] is cells[other.cell]) is shared

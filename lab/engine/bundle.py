@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -12,11 +13,11 @@ from pathlib import Path
 
 from lab.engine import host, mounts
 from lab.engine.trees import Owner, apply_edits, as_named, lstat_in_root, read_text
-from lab.engine.workspace import ConvertedSettings, Workspace, mapped_owner
+from lab.engine.workspace import ConvertedSettings, Likeness, SpareRoot, Workspace, mapped_owner
 from lab.errors import HostError
 from lab.model.image import Image
 from lab.model.observation import HostFact
-from lab.model.settings import Edit, EditKind, Fixture, Linux, Settings
+from lab.model.settings import Action, Edit, EditKind, Fixture, Linux, Settings
 from lab.oci.capabilities import full_name
 from lab.oci.spec import CGROUP, HELD, PROBE, USER_NAMESPACE, Context, build_config, build_process, mapped_linux
 from lab.provision.rootfs import copy_tree, remove_tree
@@ -37,7 +38,10 @@ ROOTLESS_UID = 1001
 
 @dataclass(kw_only=True)
 class Bundle:
-    """One cell's files. ``stored`` is config.json with its placeholders, ``exec_stored`` the exec's process.json."""
+    """One cell's files. ``stored`` is config.json with its placeholders, ``exec_stored`` the exec's process.json.
+
+    ``root`` describes a root file system that another cell may have when this one leaves it as it was.
+    """
 
     path: Path
     identifier: str
@@ -47,6 +51,7 @@ class Bundle:
     exec_stored: str = ""
     fixtures: dict[str, Path] = field(default_factory=dict)
     mounted: list[Path] = field(default_factory=list)
+    root: SpareRoot | None = None
 
     @cached_property
     def rootfs(self) -> Path:
@@ -82,9 +87,12 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     linux = mapped_linux(settings, Context(rootless=(uid, gid) if uid else None))
     probe = probe_layer / ".permlab" / "probe"
     try:
-        os.mkdir(bundle.path)
-        owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
-        apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
+        if not (plain := _is_plain(workspace, bundle, settings)) or not _take_spare(workspace, bundle, image, linux):
+            os.mkdir(bundle.path)
+            owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
+            apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
+            if plain:
+                bundle.root = SpareRoot.of(bundle.path, _likeness(image, linux))
         for name, fixture in settings.fixtures.items():
             bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
         if linux.namespaces.get("user") == HELD:
@@ -98,6 +106,44 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
         remove_bundle(bundle)
         raise
     return bundle
+
+
+def _is_plain(workspace: Workspace, bundle: Bundle, settings: Settings) -> bool:
+    """Whether nothing but the image makes the cell's root file system, and nothing of the cell can outlive it."""
+    return (
+        workspace.privileged
+        and bundle.caller == (0, 0)
+        and settings.action is Action.RUN
+        and not (settings.rootfs or settings.fixtures or settings.patch)
+        and settings.linux.namespaces.get("pid", "new") == "new"
+    )
+
+
+def _likeness(image: Image, linux: Linux) -> Likeness:
+    return image.rootfs, linux.uid_mappings, linux.gid_mappings
+
+
+def _take_spare(workspace: Workspace, bundle: Bundle, image: Image, linux: Linux) -> bool:
+    """Give the bundle a root file system that another cell left as it was; false where there is none."""
+    root = workspace.spare_root(_likeness(image, linux))
+    if root is None:
+        return False
+    bundle.root, bundle.path = root, root.path
+    bundle.mounted.append(bundle.rootfs)
+    return True
+
+
+def release_bundle(workspace: Workspace, bundle: Bundle) -> None:
+    """Keep the root file system for another cell where this one left it as it was; else remove everything."""
+    root = bundle.root
+    if root is not None:
+        for name in ("config.json", "pid"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{bundle.path}/{name}")
+        if set(os.listdir(bundle.path)) == {"rootfs", "upper", "work"} and root == SpareRoot.of(root.path, root.like):
+            workspace.keep_root(root)
+            return
+    remove_bundle(bundle)
 
 
 def caller_of(settings: Settings) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import Self
 from lab import children, process
 from lab.engine import families, host
 from lab.engine.base import Job, Prepared
-from lab.engine.bundle import Bundle, caller_of, look, make_bundle, remove_bundle
+from lab.engine.bundle import Bundle, caller_of, look, make_bundle, release_bundle
 from lab.engine.nudge import nudge
 from lab.engine.streams import Streams, open_streams
 from lab.engine.subordinate import SubordinateIds
@@ -141,7 +141,7 @@ class OciEngine:
             calls = _Calls(self.workspace, bundle, prepared.job.runtime, prepared.job.resolved.settings)
             if calls.remembered:
                 calls.delete()
-            remove_bundle(bundle)
+            release_bundle(self.workspace, bundle)
 
     def close(self) -> None:
         """Nothing to do: no container outlives its cell."""

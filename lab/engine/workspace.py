@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from lab import children, process
 from lab.engine import mounts
@@ -46,6 +47,32 @@ class ConvertedSettings:
     process: str
 
 
+Likeness = tuple[str, tuple[IdMapping, ...], tuple[IdMapping, ...]]
+"""What two root file systems have in common that can stand for each other: the image's tree and the maps of ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpareRoot:
+    """A bundle's directory whose root file system is as it was made.
+
+    Whatever a container does to its root file system shows in the overlay's upper directory: a new entry, or, for the
+    root itself, another status. ``entries`` and ``status`` (mode, uid, gid, links, ctime in ns) are that directory's.
+    """
+
+    path: Path
+    like: Likeness
+    entries: tuple[str, ...]
+    status: tuple[int, ...]
+
+    @classmethod
+    def of(cls, path: Path, like: Likeness) -> Self:
+        """The root as it is now."""
+        upper = f"{path}/upper"
+        found = os.stat(upper)
+        status = (found.st_mode, found.st_uid, found.st_gid, found.st_nlink, found.st_ctime_ns)
+        return cls(path, like, tuple(os.listdir(upper)), status)
+
+
 @dataclass(kw_only=True)
 class Workspace:
     """The place of one run.
@@ -63,6 +90,7 @@ class Workspace:
     beacon: socket.socket | None = None
     umask: int | None = None
     configs: dict[tuple[int, Image, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
+    _spare: dict[Likeness, list[SpareRoot]] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _states: dict[tuple[int, int], Path] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -137,6 +165,17 @@ class Workspace:
             if line not in text.splitlines():
                 with path.open("a") as stream:
                     stream.write(f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n")
+
+    def spare_root(self, like: Likeness) -> SpareRoot | None:
+        """A root file system that a cell left as it was, taken out; ``None`` where there is none."""
+        with self._lock:
+            spare = self._spare.get(like)
+            return spare.pop() if spare else None
+
+    def keep_root(self, root: SpareRoot) -> None:
+        """Keep a root file system for another cell."""
+        with self._lock:
+            self._spare.setdefault(root.like, []).append(root)
 
     def state_of(self, caller: tuple[int, int]) -> Path:
         """The state directory of the runtimes that one (uid, gid) calls."""

@@ -280,3 +280,34 @@ def test_an_unknown_account_is_refused_before_a_runtime_is_called(lab: Lab) -> N
     assert records[0].observation is not None
     assert not records[0].observation.calls
     assert "unable to find user ghost" in str(records[0].verdict)
+
+
+def test_nothing_of_a_cell_is_seen_by_the_next(lab: Lab) -> None:
+    records = lab.run(
+        """
+        [axes.turn.1_reads]
+        [axes.turn.2_writes]
+        process.steps = ["touch /left"]
+        [axes.turn.3_looks]
+        process.steps = ["stat /left"]
+        tolerate = ["ENOENT"]
+        [axes.turn.4_shuts]
+        process.steps = ["chmod / 0700"]
+        [axes.turn.5_looks]
+        process.steps = ["stat /"]
+        [axes.turn.6_removes]
+        process.steps = ["unlink /etc/os-release"]
+        [axes.turn.7_looks]
+        process.steps = ["stat /etc/os-release"]
+        [settings.process]
+        user = "0:0"
+        cwd = "/"
+        """,
+        "-j",
+        "1",
+    )
+    by_turn = {record.axes["turn"]: record for record in records}
+    assert kinds(records) == ["passed"] * 7, told(records)
+    assert facts(by_turn["3_looks"])["stat"]["errno"] == "ENOENT"
+    assert facts(by_turn["5_looks"])["stat"]["mode"] == "0755"
+    assert facts(by_turn["7_looks"])["stat"]["ok"] is True

@@ -37,12 +37,12 @@ from lab.engine.workspace import Workspace, open_workspace
 from lab.model.image import Image
 from lab.model.record import Record, RunHeader
 from lab.model.runtime import Runtime
-from lab.model.scenario import Scenario
+from lab.model.scenario import Scenario, Task
 from lab.provision.cache import Cache, default_cache
 from lab.provision.images import pull_image
 from lab.provision.probe import ProbeBinary, probe
 from lab.provision.runtimes import pull
-from lab.runner import Runner, Task
+from lab.runner import Runner
 from lab.scenario.expand import expand
 from lab.scenario.resolve import resolve
 from lab.store import runs as store

@@ -59,8 +59,9 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure permlab beside bare loops, on the same bundles."""
+    """Measure permlab beside bare loops of the runtimes, and beside a loop of `docker run --rm` on the same daemon."""
     run(session, "python", "benchmarks/bench.py", *session.posargs)
+    run(session, "python", "benchmarks/engines.py", "docker")
 
 
 @nox.session

@@ -1,6 +1,6 @@
-"""Speed, side by side: permlab, a bare `xargs -P` loop of the runtime, and a `docker run --rm` loop where there is one.
+"""Speed, side by side: permlab and a bare `xargs -P` loop of the runtime (``engines.py`` has the engines' own loops).
 
-All take turns on the same bundles, so that what the machine does meanwhile meets all of them; medians and ratios are
+Both take turns on the same bundles, so that what the machine does meanwhile meets both; medians and ratios are
 printed, and nothing is asserted: absolute times are noise, and a test must not depend on them.
 
     python benchmarks/bench.py                     runc and crun at 1, 2, 4 workers, 100 to 2,000 cells
@@ -155,25 +155,6 @@ def time_loop(workspace: Workspace, runtime: Runtime, paths: list[Path], workers
     return seconds
 
 
-def time_docker(cells: int, workers: int) -> float | str:
-    """Seconds for a shell loop of ``docker run --rm``, or why there is none."""
-    if shutil.which("docker") is None:
-        return "no docker command"
-    if not process.run(["docker", "info"], deadline=20).ok:
-        return "no docker daemon answers"
-    words = ["run", "--rm", "--network=none", "busybox", "true"]
-    if not process.run(["docker", *words], deadline=120).ok:
-        return "docker cannot run busybox"
-    with tempfile.TemporaryFile() as names:
-        names.write(b"x\n" * cells)
-        names.seek(0)
-        started = time.monotonic()
-        process.run(
-            ["xargs", "-P", str(workers), "-I{}", "docker", *words], deadline=LOOP_DEADLINE, stdin=names.fileno()
-        )
-        return time.monotonic() - started
-
-
 def compare(names: Sequence[str], counts: Sequence[int], workers: Sequence[int], rounds: int) -> None:
     """Measure in turn and print one row for each runtime, number of workers and number of cells."""
     cache = default_cache()
@@ -194,8 +175,7 @@ def compare(names: Sequence[str], counts: Sequence[int], workers: Sequence[int],
                         ours.append(time_permlab(cache, engines, program, tasks, number))
                         with bundles(engine, runtime, image, tasks) as paths:
                             bare.append(time_loop(workspace, runtime, paths, number))
-                    docker = time_docker(min(count, 100), number)
-                    rows.append(_row(name, workers=number, count=count, ours=ours, bare=bare, docker=docker))
+                    rows.append(_row(name, workers=number, count=count, ours=ours, bare=bare))
                     print(*rows[-1], sep="  ", file=sys.stderr, flush=True)  # noqa: T201  # progress
     finally:
         engines.close()
@@ -209,19 +189,15 @@ def compare(names: Sequence[str], counts: Sequence[int], workers: Sequence[int],
                 "permlab ms/cell",
                 "xargs ms/cell",
                 "permlab : xargs",
-                "docker run",
             ),
             floatfmt=".2f",
         )
     )
 
 
-def _row(
-    name: str, *, workers: int, count: int, ours: list[float], bare: list[float], docker: float | str
-) -> tuple[object, ...]:
+def _row(name: str, *, workers: int, count: int, ours: list[float], bare: list[float]) -> tuple[object, ...]:
     mine, loop = statistics.median(ours), statistics.median(bare)
-    shown = docker if isinstance(docker, str) else f"{docker / min(count, 100) * 1000:.1f} ms/cell"
-    return name, workers, count, mine / count * 1000, loop / count * 1000, loop / mine, shown
+    return name, workers, count, mine / count * 1000, loop / count * 1000, loop / mine
 
 
 def plan() -> None:

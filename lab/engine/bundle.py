@@ -79,7 +79,7 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     """
     uid, gid = caller_of(settings)
     bundle = Bundle(
-        path=Path(f"{workspace.root}/cells/{serial}"),
+        path=workspace.new_cell(),
         identifier=f"permlab-{workspace.run_id}-{serial}",
         caller=(uid, gid),
         cgroup=f"{workspace.cgroup}/{serial}",

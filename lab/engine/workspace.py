@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import hashlib
+import itertools
 import os
 import shutil
 import socket
@@ -90,6 +91,7 @@ class Workspace:
     beacon: socket.socket | None = None
     umask: int | None = None
     configs: dict[tuple[int, Image, tuple[int, int]], ConvertedSettings] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
     _spare: dict[Likeness, list[SpareRoot]] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _states: dict[tuple[int, int], Path] = field(default_factory=dict)
@@ -165,6 +167,10 @@ class Workspace:
             if line not in text.splitlines():
                 with path.open("a") as stream:
                     stream.write(f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n")
+
+    def new_cell(self) -> Path:
+        """A path for a bundle that no other has or had: a kept root file system stays where its first cell was."""
+        return Path(f"{self.root}/cells/{next(self._numbers)}")
 
     def spare_root(self, like: Likeness) -> SpareRoot | None:
         """A root file system that a cell left as it was, taken out; ``None`` where there is none."""

@@ -99,3 +99,12 @@ def test_a_copied_record_stands_with_what_its_digests_mean(tmp_path: Path) -> No
         assert record.provenance.runtime in run.runtimes
         assert record.provenance.image in run.images
         assert record.provenance.config in run.configs
+
+
+def test_a_kept_root_is_in_the_way_of_no_later_cell(tmp_path: Path) -> None:
+    other = TEXT.replace("distroless-static:nonroot", "busybox")
+    header = new_header({"mine": TEXT, "other": other}, argv=("test",))
+    with store.create(tmp_path, header) as writer, open_session(default_cache(), writer, Told()) as session:
+        for name, text in (("mine", TEXT), ("other", other), ("mine", TEXT)):
+            asked = tasks_of((parse(text, id=name, where=name),), (RUNC,))
+            assert {record.verdict.kind for record in session.measure(asked, anew=True)} <= {"passed", "denied"}

@@ -94,12 +94,13 @@ class PodmanEngine:
     def open(self, tell: Callable[[str], None]) -> None:
         """Provision the build; there is nothing to start.
 
-        Runtimes that podman calls, and podman 3 itself, write below ``/run`` whatever they are told: the lab has its
-        own from now on.
+        Runtimes that podman calls, and podman 3 itself, write below ``/run`` and ``/var/lib`` whatever they are told:
+        the lab has its own from now on.
         """
         run_root_fits(self.context.workspace)
         self.build = pull_engine(self.context.cache, self.engine, progress=tell)
         self.context.workspace.own_run_directory()
+        self.context.workspace.own_state_directory(self.context.cache.root)
 
     def beside(self, image: Image, runtime: Runtime, settings: Settings) -> tuple[PodmanHome, str]:
         """The podman that cells of such settings use, and the id of their image in it, for another program."""

@@ -173,6 +173,8 @@ conmon_path = ["{self.build.program("conmon")}"]
 helper_binaries_dir = ["{self.build.path}"]
 init_path = "{self.build.program("catatonit")}"
 tmp_dir = "{self.place}/xdg/libpod"
+[network]
+network_config_dir = "{self.place}/networks"
 """
 
     def argv(self, runtime: Runtime, *words: str) -> tuple[str, ...]:

@@ -146,12 +146,22 @@ class Workspace:
 
         containerd's shims, conmon and the runtimes' own defaults write there, whatever state directory they are given.
         """
+        self._own_directory(Path("/run"))
+
+    def own_state_directory(self, cache: Path) -> None:
+        """The same for ``/var/lib``, where podman keeps what it learns of blobs, unless the lab's cache is there."""
+        place = Path("/var/lib")
+        if place not in cache.resolve().parents:
+            self._own_directory(place)
+
+    def _own_directory(self, place: Path) -> None:
+        name = "-".join(place.parts[1:])
         with self._lock:
-            upper, work = self.root / "run", self.root / "run-work"
-            if self.privileged and not upper.exists():
+            upper, work = self.root / name, self.root / f"{name}-work"
+            if self.privileged and place.is_dir() and not upper.exists():
                 upper.mkdir()
                 work.mkdir()
-                mounts.overlay((Path("/run"),), upper, work, Path("/run"))
+                mounts.overlay((place,), upper, work, place)
 
     def add_account(self, file: str, line: str) -> None:
         """Add a line, once, to a private account file (``passwd``, ``group``, ``subuid``, ``subgid``).
@@ -207,10 +217,10 @@ class Workspace:
             self.beacon.close()
 
 
-def _own_umask() -> int:
-    own = os.umask(0o077)  # it cannot be read without being set
-    os.umask(own)
-    return own
+def _own_umask() -> int | None:
+    """This process's umask, without setting it (proc(5), ``Umask``); ``None`` where the kernel does not tell."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1], 8) for line in lines if line.startswith("Umask:")), None)
 
 
 def light_beacon(run_id: str) -> socket.socket:

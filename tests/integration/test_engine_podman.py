@@ -22,6 +22,7 @@ OUTSIDE = (
     "/run/crun",
     "/run/containers",
     "/run/libpod",
+    "/etc/cni",
     "/etc/containers",
     "/var/lib/containers",
 )

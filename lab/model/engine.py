@@ -70,7 +70,8 @@ class EngineBuild:
 
     ``root`` is its directory in the cache: ``bin`` has every program by its bare name (an engine finds its helpers by
     name), ``tree`` the packages' files. ``packages`` maps a package to its version, ``digests`` to the sha256 of its
-    file; ``libraries`` names the cache entry with the libraries of its suite, empty when it needs none.
+    file; ``libraries`` names the cache entry with the libraries of its suite, empty when it needs none; ``linking`` is
+    the number of the way its programs were given them.
     """
 
     name: EngineName
@@ -81,6 +82,7 @@ class EngineBuild:
     packages: Mapping[str, str]
     digests: Mapping[str, str]
     libraries: str = ""
+    linking: int = 1
     details: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -22,7 +22,7 @@ from lab.model.engine import EngineBuild, EngineName, EngineProgram, EngineRelea
 from lab.provision.building import tool
 from lab.provision.cache import Cache, Entry, sha256_file
 from lab.provision.debian import Deb, fetch, unpack
-from lab.provision.linked import interpreter, libraries_of, patch
+from lab.provision.linked import LINKING, interpreter, libraries_of, patch
 from lab.provision.rootfs import remove_tree
 from lab.scenario.versions import name_key, parse_engine
 
@@ -120,7 +120,7 @@ def pull_engine(cache: Cache, name: EngineName | str, *, progress: Progress | No
     release = find_release(name)
     if find_engine(cache, release.name) is not None:
         return verify_engine(cache, release.name)
-    cache.drop(KIND, release.name.slug)  # what may be there was made of other packages
+    cache.drop(KIND, release.name.slug)  # what may be there was made of other packages, or by another lab
     tell = progress or (lambda _: None)
     tell(f"{release.name}: from Debian {release.suite}")
     cache.make(KIND, release.name.slug, lambda directory: _make(cache, release, directory))
@@ -130,11 +130,14 @@ def pull_engine(cache: Cache, name: EngineName | str, *, progress: Progress | No
 
 
 def find_engine(cache: Cache, name: EngineName | str) -> EngineBuild | None:
-    """The build when the cache has it, of the catalogue's packages, without reading its bytes; ``None`` otherwise."""
+    """The build when the cache has it, made as this lab would make it, without reading its bytes; ``None`` otherwise."""
     release = find_release(name)
     entry = cache.get(KIND, release.name.slug)
-    build = None if entry is None else _build(entry)
-    return build if build is not None and set(build.packages) == set(release.packages) else None
+    if entry is None:
+        return None
+    build = _build(entry)
+    same = set(build.packages) == set(release.packages) and build.linking == LINKING
+    return build if same else None
 
 
 def installed_engines(cache: Cache) -> tuple[EngineBuild, ...]:
@@ -202,6 +205,7 @@ def _make(cache: Cache, release: EngineRelease, directory: Path) -> Mapping[str,
         packages={deb.name: deb.version for deb in debs},
         digests={deb.name: deb.sha256 for deb in debs},
         libraries=libraries,
+        linking=LINKING,
     )
     facts: dict[str, object] = _BUILD.dump_python(build, mode="json")
     return facts

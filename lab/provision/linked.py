@@ -21,6 +21,9 @@ from lab.provision.cache import Cache, Entry, sha256_file
 from lab.provision.debian import Deb, closure, fetch, unpack
 
 PATCH_DEADLINE = 60.0
+LINKING = 2
+"""Raised whenever :func:`patch` changes what it makes: what a lab of another number left in the cache is made anew."""
+
 _PT_INTERP = 3
 
 

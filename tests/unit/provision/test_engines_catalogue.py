@@ -12,6 +12,7 @@ from lab.model.engine import EngineBuild, EngineFamily, EngineName, EngineProgra
 from lab.provision import engines
 from lab.provision.cache import Cache
 from lab.provision.engines import engine_releases, find_engine, find_release, verify_engine
+from lab.provision.linked import LINKING
 from lab.scenario.versions import parse_engine
 
 NEEDED = [
@@ -66,8 +67,8 @@ def test_what_the_catalogue_lacks_is_refused_with_what_it_has(text: str) -> None
         find_release(text)
 
 
-def made(cache: Cache, *, content: bytes) -> EngineBuild:
-    """A build of one program in a cache, as pulling would leave it."""
+def record(cache: Cache, *, content: bytes, linking: int = LINKING) -> None:
+    """Put a build of one program into a cache, as pulling would leave it."""
     name = find_release("cri").name
 
     def build(directory: Path) -> dict[str, object]:
@@ -83,12 +84,18 @@ def made(cache: Cache, *, content: bytes) -> EngineBuild:
             programs={"containerd": EngineProgram(path="tree/usr/bin/containerd", sha256=digest, unpatched=digest)},
             packages={"containerd": "1.6.20"},
             digests={},
+            linking=linking,
         )
         facts: dict[str, object] = engines._BUILD.dump_python(recorded, mode="json")  # noqa: SLF001  # as it is stored
         return facts
 
     cache.make(engines.KIND, name.slug, build)
-    found = find_engine(cache, name)
+
+
+def made(cache: Cache, *, content: bytes) -> EngineBuild:
+    """The build of :func:`record`, found again."""
+    record(cache, content=content)
+    found = find_engine(cache, "cri")
     assert found is not None
     return found
 
@@ -99,6 +106,12 @@ def test_a_build_is_found_again_and_verified(tmp_path: Path) -> None:
     assert verify_engine(cache, "cri") == build
     assert build.program("containerd").read_bytes() == b"one"
     assert build.sha256 != made(Cache(tmp_path / "other"), content=b"two").sha256
+
+
+def test_a_build_that_another_lab_linked_is_not_taken(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    record(cache, content=b"one", linking=LINKING - 1)
+    assert find_engine(cache, "cri") is None
 
 
 def test_a_program_that_was_changed_is_no_longer_that_engine(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def pull_engine(cache: Cache, name: EngineName | str, *, progress: Progress | No
 
 
 def find_engine(cache: Cache, name: EngineName | str) -> EngineBuild | None:
-    """The build when the cache has it, made as this lab would make it, without reading its bytes; ``None`` otherwise."""
+    """The build when the cache has it, made as this lab would make it; its bytes are not read; ``None`` otherwise."""
     release = find_release(name)
     entry = cache.get(KIND, release.name.slug)
     if entry is None:

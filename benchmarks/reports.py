@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from lab.compare import Side, compare
+from lab.comparison import Side, compare
 from lab.model.observation import Call, Observation, Reached
 from lab.model.record import HostFacts, Provenance, Record, Run, RunHeader
 from lab.model.scenario import Expectation

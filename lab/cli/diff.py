@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
-from lab.compare import Answer, Comparison, Side, cells, compare
+from lab.comparison import Answer, Comparison, Side, cells, compare
 from lab.errors import InputError
 from lab.model.record import Run
 from lab.report.diff_formats import DIFF_RENDERERS

@@ -15,7 +15,7 @@ from lab.cli.common import EXIT_INTERRUPTED, check_where, runs_directory, runtim
 from lab.cli.diff import FORMAT, show
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
-from lab.compare import Side, compare
+from lab.comparison import Side, compare
 from lab.errors import InputError
 from lab.model.engine import EngineFamily
 from lab.model.record import Run

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from lab.compare import Comparison
+from lab.comparison import Comparison
 from lab.report import diff_json, diff_markdown, diff_terminal
 from lab.report.style import Style
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from lab.compare import Change, Comparison, Pair, Side
+from lab.comparison import Change, Comparison, Pair, Side
 from lab.model.record import Record
 from lab.model.verdict import Denied, Errored, Failed, Skipped
 from lab.report.diff_document import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from lab.compare import Change, Comparison
+from lab.comparison import Change, Comparison
 from lab.report.diff_view import DiffView, Proof, Section, Table, Words, signs, view
 from lab.report.escape import cut, escape_text
 from lab.report.markdown import code_span, escape_markdown

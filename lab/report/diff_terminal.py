@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from lab.compare import Answer, Change, Comparison
+from lab.comparison import Answer, Change, Comparison
 from lab.report.diff_view import DiffView, Proof, Section, Table, Words, signs, view
 from lab.report.escape import cut, escape_text
 from lab.report.matrix import Row

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from lab.compare import Answer, Change, Comparison, Pair, Part, Side, Swap
+from lab.comparison import Answer, Change, Comparison, Pair, Part, Side, Swap
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.provision.changes import load_changes

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lab.compare import Change, Comparison
+from lab.comparison import Change, Comparison
 from lab.model.record import HostFacts, Record, Run
 from lab.report.flips import Answer, Span, family, flips, version_words
 from lab.report.matrix import ENGINE, RUNTIME, Grid, Outcome, grids, outcome

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from markupsafe import Markup
 
-from lab.compare import Comparison, Side, compare
+from lab.comparison import Comparison, Side, compare
 from lab.model.record import Run
 from lab.report.diff_formats import DIFF_RENDERERS
 from lab.report.formats import PICTURES, RENDERERS, SUFFIXES

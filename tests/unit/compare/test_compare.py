@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.compare import Change, Comparison, Side, cells, compare
+from lab.comparison import Change, Comparison, Side, cells, compare
 from lab.model.record import HostFacts, Provenance, Record, Run, RunHeader
 from lab.model.scenario import Expectation
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Skipped, Verdict

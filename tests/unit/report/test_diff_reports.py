@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_strategies import quick, runs
 
-from lab.compare import Comparison, Side, compare
+from lab.comparison import Comparison, Side, compare
 from lab.model.record import Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Phase, Skipped, Verdict
 from lab.report import diff_markdown, diff_terminal

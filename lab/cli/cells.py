@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from lab.cli.common import runs_directory, tell
+from lab.cli.common import tell
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
 from lab.errors import EngineError, InputError
@@ -122,7 +122,7 @@ def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
     controls = find(CONTROLS)
     header = new_header({**texts, CONTROLS: read_text(controls)}, argv=sys.argv[1:])
     with (
-        store.create(runs_directory(), header) as writer,
+        store.create(store.runs_directory(), header) as writer,
         Progress() as progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
         interruptible(session),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from lab.errors import InputError
 from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Scenario
-from lab.provision.cache import default_cache
 from lab.report.style import Style
 from lab.scenario.expression import check_condition
 from lab.scenario.load import find, load_all
@@ -75,12 +73,6 @@ def check_where(where: str | None, scenarios: Sequence[Scenario]) -> None:
     fault = check_condition(where, axes) if where else None
     if fault:
         raise InputError("--where cannot be used", details=fault)
-
-
-def runs_directory() -> Path:
-    """Where runs are stored: ``$PERMLAB_RUNS``, else beside the cache's other contents."""
-    chosen = os.environ.get("PERMLAB_RUNS")
-    return Path(chosen).absolute() if chosen else default_cache().root / "runs"
 
 
 def style() -> Style:

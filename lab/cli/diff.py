@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
+from lab.cli.common import EXIT_NOT_HELD, style
 from lab.comparison import Answer, Comparison, Side, cells, compare
 from lab.errors import InputError
 from lab.model.record import Run
 from lab.report.diff_formats import DIFF_RENDERERS
-from lab.store.runs import find, read
+from lab.store.runs import find, read, runs_directory
 
 EXITS = {Answer.NO_REGRESSIONS: 0, Answer.REGRESSIONS: EXIT_NOT_HELD, Answer.UNKNOWN: 3}
 FORMAT = click.option(

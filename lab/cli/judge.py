@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from lab.classify.again import judged_again
-from lab.cli.common import EXIT_NOT_HELD, runs_directory, style
+from lab.cli.common import EXIT_NOT_HELD, style
 from lab.model.record import Record, Run
 from lab.report.formats import RENDERERS
-from lab.store.runs import find, read
+from lab.store.runs import find, read, runs_directory
 
 
 @click.command("judge")

@@ -14,12 +14,12 @@ from typing import Any
 
 import click
 
-from lab.cli.common import runs_directory, tell
+from lab.cli.common import tell
 from lab.errors import InputError, StoreError
 from lab.model.record import Run
 from lab.report.site.pages import Files, site
 from lab.report.words import counted
-from lab.store.runs import find, read, stored
+from lab.store.runs import find, read, runs_directory, stored
 
 MARKER = ".permlab-site.json"
 """Names the files that `permlab publish` wrote: a directory without it, or with others in it, is not touched."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lab.cli.cells import measuring, named_cell
-from lab.cli.common import runs_directory, tell
+from lab.cli.common import tell
 from lab.cli.progress import interruptible
 from lab.cli.show import fitting_records, the_record
 from lab.errors import InputError, StoreError
@@ -19,7 +19,7 @@ from lab.report.words import counted, found_words
 from lab.repro.folder import new_folder
 from lab.repro.making import origin_of
 from lab.repro.reproduce import MOST_RUNS, open_trials, reproduce, write_folder
-from lab.store.runs import find, read, stored
+from lab.store.runs import find, read, runs_directory, stored
 
 EXIT_UNSTEADY = 1
 

@@ -15,7 +15,6 @@ from lab.cli.common import (
     EXIT_NOT_HELD,
     check_where,
     load_named,
-    runs_directory,
     runtime_words,
     selection,
     style,
@@ -113,7 +112,7 @@ def run(
     if resume is not None:
         if scenarios:
             raise InputError("--resume takes its scenarios from the stored run", resolution="leave the names out")
-        path = store.find(runs_directory(), resume)
+        path = store.find(store.runs_directory(), resume)
         header = store.read(path).header
         loaded = tuple(parse(text, id=name, where=f"{name} (stored)") for name, text in header.scenarios.items())
         tasks = tasks_of(loaded, header.runtimes, header.patterns, header.where)
@@ -128,7 +127,7 @@ def run(
         tasks = tasks_of(loaded, words, patterns, where)
         if not tasks:
             raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
-        writer = store.create(runs_directory(), header)
+        writer = store.create(store.runs_directory(), header)
     with writer:
         ended = _execute(
             cache, tasks, writer, jobs=jobs, deadline=deadline, docker_host=docker_host, fail_fast=fail_fast, form=form

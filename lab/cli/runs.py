@@ -7,9 +7,8 @@ from collections import Counter
 import click
 from tabulate import tabulate
 
-from lab.cli.common import runs_directory
 from lab.errors import StoreError
-from lab.store.runs import read, stored
+from lab.store.runs import read, runs_directory, stored
 
 
 @click.command("runs")

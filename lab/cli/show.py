@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from lab.cli.common import runs_directory, style
+from lab.cli.common import style
 from lab.errors import InputError
 from lab.model.record import Record, Run
 from lab.report.cell import show
 from lab.report.formats import PICTURES, RENDERERS
 from lab.scenario.expand import id_fits
-from lab.store.runs import find, read
+from lab.store.runs import find, read, runs_directory
 
 MOST = 10
 

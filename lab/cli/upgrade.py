@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from lab.cli.common import EXIT_INTERRUPTED, check_where, runs_directory, runtime_words, selection, tell
+from lab.cli.common import EXIT_INTERRUPTED, check_where, runtime_words, selection, tell
 from lab.cli.diff import FORMAT, show
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
@@ -206,7 +206,7 @@ def _measure(
     tasks = [task for task in tasks_of(every, upgrade.runtimes, patterns, where) if upgrade.measures(task.cell)]
     progress = Progress()
     with (
-        store.create(runs_directory(), header) as writer,
+        store.create(store.runs_directory(), header) as writer,
         progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
         interruptible(session),

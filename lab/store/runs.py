@@ -24,8 +24,15 @@ from typing import Any, Self
 from lab.codec import decode_header, decode_record, encode_header, encode_record
 from lab.errors import InputError, StoreError
 from lab.model.record import FORMAT, Record, Run, RunHeader
+from lab.provision.cache import default_cache
 
 SUFFIX = ".jsonl"
+
+
+def runs_directory() -> Path:
+    """Where runs are stored: ``$PERMLAB_RUNS``, else beside the cache's other contents."""
+    chosen = os.environ.get("PERMLAB_RUNS")
+    return Path(chosen).absolute() if chosen else default_cache().root / "runs"
 
 
 def now() -> str:

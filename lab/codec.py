@@ -24,6 +24,8 @@ from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Constraint, Expectation
 from lab.model.settings import Settings
 
 SCENARIO_FORMAT = 1
+DEEPEST = 64
+"""Tables and lists that may stand in each other in a TOML file; no setting needs ten."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _WIRE = ConfigDict(extra="forbid", strict=True, ser_json_bytes="base64", val_json_bytes="base64")
@@ -66,6 +68,10 @@ class _HeaderLine(BaseModel):
     header: RunHeader
 
 
+_MEMBERS = {"str-enum[CapabilityPolicy]", "CapabilitySets", "list[str]", "str"}
+"""What pydantic calls the members of a union, in the middle of a path: nothing that a file has."""
+
+
 def path_text(loc: Iterable[int | str]) -> str:
     """A pydantic location as people write it: ``settings.rootfs[0].mode``."""
     text = ""
@@ -75,15 +81,14 @@ def path_text(loc: Iterable[int | str]) -> str:
 
 
 def _faults(error: ValidationError, where: str) -> list[str]:
-    lines = []
+    messages: dict[tuple[str, str], list[str]] = {}
     for fault in error.errors(include_url=False):
         loc = ("axes", *fault["loc"][1:]) if fault["loc"][:1] == ("own_axes",) else fault["loc"]
-        message = fault["msg"]
-        if fault["type"] == "unexpected_keyword_argument":
-            message = "unknown key"
-        shown = "" if fault["type"] in {"missing", "unexpected_keyword_argument"} else f", not {fault['input']!r:.60}"
-        lines.append(f"{where}: {path_text(loc)}: {message}{shown}")
-    return lines
+        unknown = fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}
+        shown = "" if unknown or fault["type"] == "missing" else f", not {fault['input']!r:.60}"
+        path = path_text(part for part in loc if part not in _MEMBERS)
+        messages.setdefault((path, shown), []).append("unknown key" if unknown else fault["msg"])
+    return [f"{where}: {path}: {' or '.join(several)}{shown}" for (path, shown), several in messages.items()]
 
 
 def read_text(path: Path) -> str:
@@ -95,11 +100,31 @@ def read_text(path: Path) -> str:
 
 
 def decode_toml(text: str, where: str) -> dict[str, Any]:
-    """TOML as data; what is no TOML gives an :class:`InputError` with line and column."""
+    """TOML as data; what is no TOML, or nested beyond reason, gives an :class:`InputError` that says where."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = tomllib.loads(text)
+    except ValueError as error:  # besides TOMLDecodeError: a number of more digits than Python converts
         raise InputError(f"{where} is not a TOML file", details=f"{where}: {error}") from error
+    except RecursionError:
+        raise _too_deep(where) from None
+    level: list[object] = [data]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+    if level:
+        raise _too_deep(where)
+    return data
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _too_deep(where: str) -> InputError:
+    return InputError(
+        f"{where} is nested too deeply", details=f"{where}: expected at most {DEEPEST} tables and lists in each other"
+    )
 
 
 def examine_scenario(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import keyword
 import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
-from lab.codec import decode_toml, examine_scenario, read_text
+from lab.codec import decode_settings, decode_toml, examine_scenario, read_text
 from lab.errors import InputError
 from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Pattern, Scenario
+from lab.model.settings import CapabilityPolicy, Settings
+from lab.model.verdict import Phase
+from lab.scenario.bounds import impossible
+from lab.scenario.consistency import missing_fixtures
 from lab.scenario.expression import check_condition
-from lab.scenario.versions import matches
+from lab.scenario.resolve import built_in_fragment
+from lab.scenario.versions import check_word, matches, parse_engine
 
 _AXIS = re.compile(r"[a-z][a-z0-9_]*")
 CONTROLS = "controls"
@@ -91,6 +97,55 @@ def _faults(scenario: Scenario) -> Iterator[str]:
         fault = check_condition(text, axes)
         if fault:
             yield f"{where}: {fault}"
+    for index, expectation in enumerate(scenario.expect):
+        if expectation.phase is not None and expectation.phase not in set(Phase):
+            yield f"expect[{index}].phase: expected one of {', '.join(Phase)}, not {expectation.phase!r}"
+    yield from _value_faults(scenario)
+    yield from _settings_faults(scenario)
+
+
+def _value_faults(scenario: Scenario) -> Iterator[str]:
+    """Values of built-in axes that none of them has."""
+    for axis, values in scenario.axes.items():
+        for index, value in enumerate(values):
+            yield from _value_fault(f"axes.{axis}[{index}]", axis, value)
+    for index, rule in enumerate(scenario.include):
+        for axis, pattern in rule.items():
+            for value in (pattern,) if isinstance(pattern, str) else pattern:
+                yield from _value_fault(f"include[{index}].{axis}", axis, value)
+
+
+def _value_fault(where: str, axis: str, value: str) -> Iterator[str]:
+    try:
+        match axis:
+            case "runtime":
+                check_word(value)
+            case "engine":
+                parse_engine(value)
+            case "caps" if value not in set(CapabilityPolicy):
+                yield f"{where}: expected one of {', '.join(CapabilityPolicy)}, not {value!r}"
+            case "userns" | "platform":
+                found = decode_settings(built_in_fragment(axis, value), where=where)
+                yield from (f"{where}: {fault}" for fault in impossible(found))
+    except InputError as error:
+        yield f"{where}: {error.brief} ({error.details or error.resolution})"
+
+
+def _settings_faults(scenario: Scenario) -> Iterator[str]:
+    """What the base settings and the fragments say that no cell can mean."""
+    parts = {"settings": scenario.base} | {
+        f"axes.{axis}.{value}": fragment
+        for axis, fragments in scenario.own_axes.items()
+        for value, fragment in fragments.items()
+    }
+    decoded: dict[str, Settings] = {}
+    for where, data in parts.items():
+        with contextlib.suppress(InputError):  # told already, by the shape of the file
+            decoded[where] = decode_settings(data, where=where)
+    fixtures = {name: None for settings in decoded.values() for name in settings.fixtures}
+    for where, settings in decoded.items():
+        for fault in (*impossible(settings), *missing_fixtures(settings, fixtures)):
+            yield f"{where}.{fault}"
 
 
 def _conditions(scenario: Scenario) -> Iterator[tuple[str, str]]:

@@ -82,9 +82,7 @@ def id_mappings(text: str) -> list[dict[str, int]]:
         try:
             inside, outside, size = (int(number) for number in part.split(":"))
         except ValueError:
-            raise InputError(
-                f"axes.userns: {text!r} is not a mapping", resolution='write "none" or "0:100000:65536"'
-            ) from None
+            raise InputError(f"{text!r} is not a mapping", resolution='write "none" or "0:100000:65536"') from None
         maps.append({"container_id": inside, "host_id": outside, "size": size})
     return maps
 

@@ -111,6 +111,16 @@ def expand_runtimes(values: Iterable[str], releases: Iterable[Release]) -> tuple
     return tuple(found)
 
 
+def check_word(word: str) -> None:
+    """Raise :class:`InputError` for a word of a runtime axis that is none, whatever the catalogue knows."""
+    found = _RANGE.fullmatch(word)
+    if found:
+        _specifier(word, found["range"])
+    family, at, what = (found["name"], "", "") if found else word.partition("@")
+    if word not in {"default", "all"} and (family not in set(Family) or (at and what not in {"default", "all"})):
+        parse_name(word)
+
+
 def _expand_word(word: str, catalogue: list[Release]) -> list[str]:
     family, at, what = word.partition("@")
     if word in {"default", "all"} or (family in set(Family) and what in {"", "default", "all"} and not _is_range(word)):

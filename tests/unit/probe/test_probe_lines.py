@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from lab.model.steps import COUNTED, REST, STEPS
 from lab.process import Completed, run
 from lab.provision.cache import default_cache
 from lab.provision.probe import probe
@@ -229,6 +230,7 @@ def test_documentation_and_program_agree_on_steps_and_kinds(program: str) -> Non
     explained = set(re.findall(r"`([A-Z]+)`", "\n".join(re.findall(r"^\| (`[^|]*) \|", kinds, re.MULTILINE))))
     used = {kind for step in listed for kind in step["args"] if " " not in kind}
     assert used == explained
+    assert {step["op"]: step["arity"] for step in listed} == {**STEPS, COUNTED: -1, REST: -1}
     for step in listed:
         variable = any(" " in kind for kind in step["args"])
         assert step["arity"] == (-1 if variable else len(step["args"]))

@@ -127,6 +127,126 @@ def test_a_bad_file_gets_all_its_errors_at_once_each_with_its_path() -> None:
         assert any(line.startswith(expected) for line in found), (expected, found)
 
 
+VALUES = """
+format = 1
+question = "?"
+[axes]
+caps = ["docker", "dokcer"]
+runtime = ["runc", "all", "runc@1.0.0", "runc>=1.1,<1.2", "runc@@", "runc>=1.x", "nope", "nope>=1", "nope@1"]
+engine = ["oci", "k8s"]
+userns = ["none", "0:1", "0:100000:4294967296"]
+platform = ["frob"]
+[[include]]
+caps = "dockre"
+[[expect]]
+verdict = "denied"
+phase = "frob"
+[axes.mode.a]
+umask = 0
+[axes.mode.b]
+process.umask = 0o1777
+"""
+
+
+def test_values_are_checked_together_before_anything_runs() -> None:
+    found = faults(VALUES)
+    for expected in (
+        "axes.caps[1]: ",
+        "axes.runtime[4]: ",
+        "axes.runtime[5]: ",
+        "axes.runtime[6]: ",
+        "axes.runtime[7]: ",
+        "axes.runtime[8]: ",
+        "axes.engine[1]: 'k8s'",
+        "axes.userns[1]: ",
+        "axes.userns[2]: linux.uid_mappings[0].size: ",
+        "axes.userns[2]: linux.gid_mappings[0].size: ",
+        "axes.platform[0]: ",
+        "include[0].caps: ",
+        "expect[0].phase: ",
+        "axes.mode.a.umask: unknown key",
+        "axes.mode.b.process.umask: ",
+    ):
+        assert any(line.startswith(expected) for line in found), (expected, found)
+    assert len(found) == 15
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        ('host = ["fixture:x/file"]', "host[0]"),
+        ('host = ["/etc/passwd"]', "host[0]"),
+        ('mounts = [{ destination = "/x", fixture = "x" }]', "mounts[0].fixture"),
+        ('mounts = [{ destination = "/x" }]', "mounts[0]"),
+        ('mounts = [{ destination = "/x", fixture = "data", source = "/" }]', "mounts[0]"),
+        ('mounts = [{ destination = "", type = "tmpfs" }]', "mounts[0].destination"),
+        ('caller.fds = { 5 = "x" }', "caller.fds.5"),
+        ('caller.fds = { five = "data" }', "caller.fds.five"),
+        ('caller.stdio_fixture = "x"', "caller.stdio_fixture"),
+        ("caller.uid = -1", "caller.uid"),
+        ("deadline = 0", "deadline"),
+        ("deadline = inf", "deadline"),
+        ("deadline = nan", "deadline"),
+        ('process.steps = ["open \\"x"]', "process.steps[0]"),
+        ('process.steps = ["id", "frobnicate"]', "process.steps[1]"),
+        ('process.steps = ["id ls"]', "process.steps[0]"),
+        ('process.steps = ["spawn 2 id"]', "process.steps[0]"),
+        ('process.steps = ["spawn id"]', "process.steps[0]"),
+        ('process.steps = ["spawn 1 id exec"]', "process.steps[0]"),
+        ('process.steps = [""]', "process.steps[0]"),
+        ('exec.steps = ["id \\""]', "exec.steps[0]"),
+        ('process.rlimits = [{ type = "NOFILE", soft = 1, hard = 1 }]', "process.rlimits[0].type"),
+        ("process.additional_gids = [0, 4294967295]", "process.additional_gids[1]"),
+        ('rootfs = [{ path = "etc" }]', "rootfs[0].path"),
+        ('rootfs = [{ path = "/a/../b" }]', "rootfs[0].path"),
+        ('rootfs = [{ path = "/a", uid = -5 }]', "rootfs[0].uid"),
+        ('rootfs = [{ path = "/a", mode = 0o10000 }]', "rootfs[0].mode"),
+        ('rootfs = [{ path = "/a", kind = "symlink" }]', "rootfs[0].target"),
+        ("fixtures.x.parent_mode = -1", "fixtures.x.parent_mode"),
+        ('fixtures.x.entries = [{ path = "a" }]', "fixtures.x.entries[0].path"),
+        ('linux.namespaces = { usr = "new" }', "linux.namespaces.usr"),
+        ('linux.namespaces = { pid = "held" }', "linux.namespaces.pid"),
+        ('tolerate = ["EACESS"]', "tolerate[0]"),
+        ('patch = [{ op = "put", path = "/x" }]', "patch[0].op"),
+        ('patch = [{ op = "add", path = "/x" }]', "patch[0].value"),
+        ('patch = [{ op = "remove", path = "x" }]', "patch[0].path"),
+        ('checks = [{ fact = "umask" }]', "checks[0].fact"),
+        ('checks = [{ fact = "start.umask", phase = "late" }]', "checks[0].phase"),
+    ],
+)
+def test_what_no_cell_can_mean_is_told_with_its_path(settings: str, where: str) -> None:
+    text = f'format = 1\nquestion = "?"\n[settings]\n{settings}\n[settings.fixtures.data]\n'
+    assert [line.partition(": ")[0] for line in faults(text)] == [f"settings.{where}"]
+
+
+def test_a_fragment_may_use_the_fixture_of_another() -> None:
+    text = 'format = 1\nquestion = "?"\n[axes.a.one]\nhost = ["fixture:x/f"]\n[axes.b.one.fixtures.x]\n'
+    assert parse(text, id="s", where="s.toml").own_axes
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "in each other"),
+        ("x = " + "[" * 70 + "]" * 70, "in each other"),
+        ("[" + ".".join("a" * 3000) + "]", "in each other"),
+        ("x = " + "9" * 5000, "5000 digits"),
+    ],
+)
+def test_a_monstrous_file_gives_an_error_like_any_other(text: str, fault: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(f'format = 1\nquestion = "?"\n{text}\n', id="s", where="s.toml")
+    assert caught.value.details.startswith("s.toml: ")
+    assert fault in caught.value.details
+
+
+def test_a_union_is_told_as_one_fault_at_a_path_that_the_file_has() -> None:
+    text = 'format = 1\nquestion = "?"\n[settings.process]\ncapabilities = "some"\n'
+    (line,) = faults(text)
+    assert line.startswith("settings.process.capabilities: Input should be 'd")
+    assert line.endswith("or Input should be an object, not 'some'")
+
+
 def test_axes_are_checked_together() -> None:
     found = faults(RULES)
     for expected in (

@@ -101,6 +101,9 @@ def run(
 ) -> Completed:
     """Start ``argv``, wait for it at most ``deadline`` seconds, and return how it ended.
 
+    These are seconds in which the lab waits: what ``meanwhile`` takes is not counted, as nobody reads what the process
+    writes in that time, and a process that has ended long before must not look late.
+
     ``env`` is the whole environment (default: :func:`small_environment`). ``stdin``, ``stdout`` and ``stderr`` are
     descriptors; without one, stdin is an empty pipe, and stdout and stderr are pipes that are read. ``on_deadline`` is
     called before the process group is killed, so that a caller can end what the process has detached. ``on_quiet`` is
@@ -126,7 +129,7 @@ def run(
     if meanwhile is not None:
         meanwhile()
     collector = Collector(reading, output_limit)
-    timed_out = not _finish(process, collector, started + deadline, on_quiet)
+    timed_out = not _finish(process, collector, time.monotonic() + deadline, on_quiet)
     if timed_out:
         if on_deadline is not None:
             on_deadline()

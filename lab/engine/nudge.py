@@ -12,18 +12,16 @@ import os
 import signal
 from pathlib import Path
 
+from lab import children
+
 
 def nudge(pid: int) -> None:
     """Send SIGCHLD to a process that has a child which has ended and was not waited for; else do nothing."""
     with contextlib.suppress(OSError):
-        if any(_ended(child) for child in _children(pid)):
+        if any(_ended(child) for child in children.of(pid)):
             os.kill(pid, signal.SIGCHLD)
 
 
-def _children(pid: int) -> list[str]:
-    return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-
-
-def _ended(child: str) -> bool:
+def _ended(child: int) -> bool:
     """Whether a process is a zombie: the field after the name, which stands in parentheses, is its state."""
     return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"

@@ -142,6 +142,12 @@ def test_started_quickly_a_process_inherits_no_descriptor_once_they_are_kept() -
     assert done.stdout == b"[0, 1, 2, 3]\n"
 
 
+def test_what_meanwhile_takes_is_not_the_process_s_time() -> None:
+    done = shell("head -c 200000 /dev/zero; exit 3", deadline=0.5, meanwhile=lambda: time.sleep(0.8))
+    assert not done.timed_out
+    assert (done.returncode, len(done.stdout)) == (3, 200000)
+
+
 def test_meanwhile_is_called_once_while_the_process_runs() -> None:
     seen: list[bool] = []
     done = shell("read line; echo got $line", stdin=(pipe := os.pipe())[0], meanwhile=lambda: seen.append(_feed(pipe)))

@@ -63,6 +63,7 @@ LAB_FAULTS: tuple[TextRule, ...] = (
 _ENGINES = (
     _rule("docker-userns", "userns-incompatible", _ADMISSION, r"when user namespaces are enabled", "dockerd"),
     _rule("docker-privileged", "userns-incompatible", _ADMISSION, r"incompatible with user namespaces", "dockerd"),
+    _rule("cri-uid", "uid-not-mapped", _CREATE, r"IO owner: .*container ID \d+ cannot be mapped", "containerd ≥ 1.7"),
     _rule("layer-id", "image-id-not-mapped", _CREATE, r"[Cc]ontainer ID \d+ cannot be mapped to a host ID", "dockerd"),
     _rule("podman-map", "uid-not-mapped", _CREATE, r"container uses ID mappings .*doesn't map UID \d+", "podman"),
     _rule("subuid", "userns-not-configured", _CREATE, r"[Nn]o subuid ranges found", "dockerd, podman"),
@@ -77,6 +78,9 @@ _ENGINES = (
     _rule("userns-mode", "usage-error", _ADMISSION, r"^--userns: invalid USER mode", "docker"),
     _rule("podman-userns", "usage-error", _ADMISSION, r"^unrecognized namespace mode \S+ passed", "podman"),
     _rule("podman-rootful", "usage-error", _ADMISSION, r"^\S+ is only supported in rootless mode", "podman"),
+    _rule("cri-idmap", "userns-incompatible", _CREATE, r"idmap mounts not (?:yet )?supported", "containerd ≥ 1.7"),
+    _rule("cri-map", "userns-incompatible", _CREATE, r"only one (?:[ug]id )?mapping", "containerd ≥ 1.7"),
+    _rule("cri-user", "user-not-found", _CREATE, r"mount callback failed .*: no users found", "containerd"),
     _rule("docker-flag", "usage-error", _ADMISSION, r"^unknown flag: --", "docker, podman"),
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 
@@ -14,7 +16,15 @@ from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
 from lab.engine.cri_container import CallRefused, CriCell, CriContainer, Seen
 from lab.engine.cri_daemon import PAUSE, Containerd
-from lab.engine.cri_words import admission, container_words, inexpressible, sandbox_words
+from lab.engine.cri_words import (
+    admission,
+    container_words,
+    exec_words,
+    inexpressible,
+    own_network,
+    sandbox_words,
+    unknown_to,
+)
 from lab.engine.docker_images import Layers, config_of
 from lab.engine.once import Once
 from lab.errors import EngineError, HostError, LabError
@@ -24,12 +34,14 @@ from lab.model.observation import DERIVED, Observation
 from lab.model.runtime import Family, Runtime
 from lab.model.scenario import Resolved
 from lab.model.settings import Settings
-from lab.oci.spec import PROBE
+from lab.oci.spec import DEFAULT_PATH, PROBE
 from lab.provision.engines import pull_engine
 from lab.provision.layers import Layer, layered, write_layer
-from lab.scenario.versions import key
 
 LABEL = "permlab.run"
+_STATE = Path("/var/lib")
+"""Where containerd's network library keeps what a plugin answered (libcni, ``CacheDir``)."""
+
 _PATIENCE = 2.0
 """Seconds in which a containerd that does not answer may be seen to have ended."""
 
@@ -57,20 +69,27 @@ class CriEngine:
             return "needs root: the lab starts a containerd of its own"
         if runtime is not None and runtime.name.family is Family.RUNSC:
             return "the lab has no containerd shim for gVisor"
-        old = self.build is not None and key(self.build.name.version or "") < key("1.6")
-        if old and (resolved.settings.linux.seccomp is not None or resolved.settings.cri.seccomp == "RuntimeDefault"):
-            return f"{self.name} knows CRI v1alpha2, whose seccomp words the lab does not speak"
-        return inexpressible(resolved.settings)
+        for mount in resolved.settings.mounts:
+            if mount.source is not None and not os.path.exists(mount.source):
+                return f"the host has no {mount.source}, and containerd would make it there"
+        if own_network(resolved.settings) and _STATE in self.context.cache.root.resolve().parents:
+            return f"a pod of its own network needs a private {_STATE}, and the lab's cache is there"
+        return inexpressible(resolved.settings) or (
+            unknown_to(self.build.name.version or "", resolved.settings) if self.build is not None else None
+        )
 
     def open(self, tell: Callable[[str], None]) -> None:
         """Provision the build, start containerd, give it the image of its sandboxes."""
         self.build = pull_engine(self.context.cache, self.engine, progress=tell)
+        self.context.workspace.own_state_directory(self.context.cache.root)
         self._daemon = Containerd(build=self.build, workspace=self.context.workspace)
         self._daemon.start()
         folder = self.context.workspace.root / f"{self._daemon.place.name}-pause"
         folder.mkdir()
         layer = Layer(path=folder / "l.tar", diff_id=write_layer(self.context.probe_layer, folder / "l.tar"))
-        config = ImageConfig(entrypoint=(PROBE, "hold"), user="65535:65535")
+        config = ImageConfig(
+            entrypoint=(PROBE, "--to", "/dev/null", "hold"), user="65535:65535", env=(f"PATH={DEFAULT_PATH}",)
+        )
         self._daemon.load(layered((layer,), config, {LABEL: self.context.workspace.run_id}), PAUSE)
 
     def prepare(self, job: Job) -> Prepared:
@@ -91,8 +110,9 @@ class CriEngine:
             prepared.fault = said or f"containerd does not answer: {error.code()}"
         else:
             if prepared.state is not None:
-                stored = {"sandbox": prepared.state.sandbox, "container": prepared.state.container}
-                prepared.config = json.dumps(stored)
+                cell = prepared.state
+                stored = {"sandbox": cell.sandbox, "container": cell.container}
+                prepared.config = json.dumps(stored | ({"exec": cell.exec} if cell.exec is not None else {}))
         prepared.seconds["prepare"] = time.monotonic() - started
         return prepared
 
@@ -101,11 +121,13 @@ class CriEngine:
         if daemon is None or self._stopping.is_set():
             raise EngineError(f"{self.name} is not open")
         daemon.revive()
+        user = config_of(job.image.config, settings).user
         return CriCell(
             daemon=daemon,
             handler=daemon.handler(job.runtime),
             sandbox=sandbox_words(settings),
-            container=container_words(settings, image=self._image(daemon, job.image, settings)),
+            container=container_words(settings, image=self._image(daemon, job.image, settings), image_user=user),
+            exec=exec_words(settings.exec) if settings.exec is not None else None,
             bundle=self._bundle(job.serial, settings),
         )
 

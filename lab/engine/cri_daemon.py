@@ -6,6 +6,7 @@ names a place in the workspace, and a handler is given to a runtime, by a link, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -55,7 +56,7 @@ disabled_plugins = [
 address = "{place}/c.sock"
 """
 
-# CAP_SYS_RESOURCE may be missing: oom_score_adj is then left as it is. No CNI: pods have the host's network.
+# CAP_SYS_RESOURCE may be missing: oom_score_adj is then left as it is.
 _OLD = """\
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "{pause}"
@@ -64,7 +65,7 @@ disable_tcp_service = true
 stream_server_address = "0.0.0.0"
 [plugins."io.containerd.grpc.v1.cri".cni]
 conf_dir = "{place}/cni"
-bin_dir = "{place}/cni"
+bin_dir = "{place}/plugins"
 """
 _NEW = """\
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -73,11 +74,28 @@ sandbox = "{pause}"
 restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 conf_dir = "{place}/cni"
-bin_dirs = ["{place}/cni"]
+bin_dirs = ["{place}/plugins"]
 [plugins."io.containerd.grpc.v1.cri"]
 disable_tcp_service = true
 stream_server_address = "0.0.0.0"
 """
+_NETWORK = '{"cniVersion": "0.3.1", "name": "permlab", "plugins": [{"type": "permlab"}]}'
+_PLUGIN = """\
+#!/bin/sh
+# A CNI plugin that makes nothing: a cell needs no network, and containerd takes no pod of its own network without an
+# address (192.0.2.0/24 is for documentation, RFC 5737).
+case "$CNI_COMMAND" in
+ADD)
+    echo '{ "cniVersion": "0.3.1", "interfaces": [{ "name": "'"$CNI_IFNAME"'", "sandbox": "'"$CNI_NETNS"'" }],'
+    echo '  "ips": [{ "version": "4", "interface": 0, "address": "192.0.2.2/24" }], "dns": {} }'
+    ;;
+VERSION)
+    echo '{ "cniVersion": "0.3.1", "supportedVersions": ["0.3.0", "0.3.1", "0.4.0"] }'
+    ;;
+esac
+"""
+"""Stands in for the network's plugin and for containerd's ``loopback`` (CNI specification 0.3.1)."""
+
 _DEFAULT = """\
 [plugins."{plugin}".containerd]
 default_runtime_name = "r0"
@@ -110,6 +128,7 @@ class Containerd:
     _handlers: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sandboxes: Once[str] = field(default_factory=Once)
+    _remapping: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def place(self) -> Path:
@@ -187,8 +206,13 @@ class Containerd:
     def start(self) -> None:
         """Start it, with the image of its sandboxes still missing; raises :class:`EngineError`."""
         self.workspace.own_run_directory()
-        for name in ("tmp", "cni", "handlers", "logs"):
+        for name in ("tmp", "cni", "plugins", "handlers", "logs"):
             (self.place / name).mkdir()
+        (self.place / "cni" / "permlab.conflist").write_text(_NETWORK)
+        for name in ("permlab", "loopback"):
+            plugin = self.place / "plugins" / name
+            plugin.write_text(_PLUGIN)
+            plugin.chmod(0o755)
         (self.place / "config.toml").write_text(configuration(self.version, self.place))
         self._daemon.start()
 
@@ -212,13 +236,25 @@ class Containerd:
         config = {
             "metadata": {"name": name, "uid": f"{name}-{self.restarts}", "namespace": "permlab"},
             "logDirectory": str(self.logs),
+            "hostname": "permlab" if words["securityContext"]["namespaceOptions"]["network"] == "POD" else "",
             "linux": {**words, "cgroupParent": self.cgroup},
         }
         return self._sandboxes.get((name, self.restarts), lambda: self._run_sandbox(handler, config)), config
 
     def _run_sandbox(self, handler: str, config: dict[str, Any]) -> str:
         request = {"config": config, "runtimeHandler": handler}
-        return self.call("RunPodSandbox", request, api.RunPodSandboxRequest, api.RunPodSandboxResponse).pod_sandbox_id
+        with self.remapping(config["linux"]):
+            made = self.call("RunPodSandbox", request, api.RunPodSandboxRequest, api.RunPodSandboxResponse)
+        return made.pod_sandbox_id
+
+    def remapping(self, words: dict[str, Any]) -> contextlib.AbstractContextManager[object]:
+        """Held while a pod with the sandbox words is given a root file system: one call at a time, where it matters.
+
+        containerd 1.7 copies an image for a user namespace under a name that does not depend on the container, and two
+        calls at once end with ``already exists``.
+        """
+        mapped = "usernsOptions" in words["securityContext"]["namespaceOptions"]
+        return self._remapping if mapped and key(self.version) < key("2.0") else contextlib.nullcontext()
 
     def load(self, image: LayeredImage, name: str) -> str:
         """Import an image under a name and wait until the CRI knows it; its id."""

@@ -8,12 +8,14 @@ as ``${seccomp}``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from lab.engine.words import foreign_words
 from lab.model.engine import EngineFamily
-from lab.model.settings import Action, Caller, CapabilityPolicy, Linux, Mount, Process, Settings
-from lab.oci.spec import process_args
+from lab.model.settings import Action, Caller, CapabilityPolicy, IdMapping, Linux, Mount, Process, Settings
+from lab.oci.spec import MASKED, READ_ONLY, holding, process_args
+from lab.scenario.versions import key
 
 SECCOMP = "${seccomp}"
 """Where a stored request names the file with the cell's seccomp profile."""
@@ -26,12 +28,31 @@ _PROPAGATION = {
     "rshared": "PROPAGATION_BIDIRECTIONAL",
 }
 _BIND_OPTIONS = {"ro", "rw", "rbind", *_PROPAGATION}
+_MAX_UID = 2**31 - 1
 _CALLER = Caller()
+_PROCESS = Process()
+_PROFILE_PATHS = {
+    "RuntimeDefault": "runtime/default",
+    "Unconfined": "unconfined",
+    "Localhost": f"localhost/{SECCOMP}",
+}
+"""The seccomp profile as containerd 1.4 takes it: a kubelet says it both ways (Kubernetes 1.20 to 1.2x)."""
 
 
 def inexpressible(settings: Settings) -> str | None:
     """The first thing that a cell says and the CRI has no word for, or ``None``."""
     return foreign_words(settings, EngineFamily.CRI) or next(_lacking(settings), None)
+
+
+def unknown_to(version: str, settings: Settings) -> str | None:
+    """The first thing that a cell says and a containerd of this version passes over, or ``None``."""
+    linux = settings.linux
+    if (linux.uid_mappings or linux.gid_mappings) and key(version) < key("1.7"):
+        return f"containerd {version} has no user namespaces: before 1.7 it passes over what a pod says of them"
+    for name in ("masked_paths", "readonly_paths"):
+        if getattr(linux, name) == () and key(version) < key("1.5"):
+            return f"containerd {version} takes an empty linux.{name} as its own list"
+    return None
 
 
 def _lacking(settings: Settings) -> Iterator[str]:
@@ -42,8 +63,10 @@ def _lacking(settings: Settings) -> Iterator[str]:
             name for name in Caller.__dataclass_fields__ if getattr(settings.caller, name) != getattr(_CALLER, name)
         ]
         yield f"cri has no caller.{said[0]}: containerd's shim calls the runtime"
-    if settings.action is Action.EXEC:
-        yield "cri has no exec with a process of its own (ExecSync takes a command only)"
+    if settings.exec is not None:
+        yield from _lacking_exec(settings.exec)
+    if settings.exec_flags:
+        yield "cri has no exec_flags (ExecSync takes a command only)"
     yield from _lacking_process(settings.process)
     yield from _lacking_linux(settings.linux)
     for mount in settings.mounts:
@@ -54,18 +77,16 @@ def _lacking(settings: Settings) -> Iterator[str]:
 
 def _lacking_process(process: Process) -> Iterator[str]:
     if process.umask is not None:
-        yield "cri has no process.umask"
+        yield "cri has no process.umask: its messages have no field for it"
     if process.rlimits:
-        yield "cri has no process.rlimits"
+        yield "cri has no process.rlimits: its messages have no field for them"
     if process.unset_env:
-        yield "cri has no process.unset_env"
-    if process.terminal:
-        yield "the lab gives cri no terminal (process.terminal)"
+        yield "cri has no process.unset_env: its envs only add"
     user, _, group = (process.user or "").partition(":")
     if group and not group.isdigit():
         yield f"cri has no group by name ({group!r}): runAsGroup is a number"
     match process.capabilities:
-        case CapabilityPolicy.CRI | CapabilityPolicy.NONE | CapabilityPolicy.ALL:
+        case CapabilityPolicy.DEFAULT | CapabilityPolicy.CRI | CapabilityPolicy.NONE | CapabilityPolicy.ALL:
             return
         case CapabilityPolicy.DOCKER if user in _ROOT:
             return
@@ -77,37 +98,54 @@ def _lacking_process(process: Process) -> Iterator[str]:
             yield "cri has no capability sets one by one (say cri.cap_add, cri.cap_drop)"
 
 
+def _lacking_exec(process: Process) -> Iterator[str]:
+    said = [f.name for f in fields(process) if f.name not in {"args", "steps"}]
+    said = [name for name in said if getattr(process, name) != getattr(_PROCESS, name)]
+    if said:
+        yield f"cri has no exec.{said[0]}: ExecSync takes a command only, the rest is as the container's own process"
+
+
 def _lacking_linux(linux: Linux) -> Iterator[str]:
-    if linux.uid_mappings or linux.gid_mappings or linux.namespaces.get("user") not in {None, "host"}:
-        yield "the lab gives cri no user namespace: its pods have the host's network, and Kubernetes allows only one"
     if linux.devices:
         yield "the lab gives cri no linux.devices"
-    for name in ("masked_paths", "readonly_paths"):
-        if getattr(linux, name) == ():
-            yield f"cri has no empty linux.{name}: an empty list means containerd's own"
+    mapped = bool(linux.uid_mappings or linux.gid_mappings)
     for kind, where in linux.namespaces.items():
+        if kind == "user" and (where == "new") > mapped:
+            yield "cri has no user namespace without maps"
         if where != "new" and not (where == "host" and kind in {"pid", "ipc", "network", "user"}):
             yield f"cri has no {where!r} {kind} namespace"
 
 
 def _lacking_mount(mount: Mount) -> Iterator[str]:
-    if mount.uid_mappings or mount.gid_mappings:
-        yield "the lab gives cri no id-mapped mounts"
     if mount.type != "bind":
-        yield f"cri has no mount of type {mount.type!r}"
+        yield f"cri has no mount of type {mount.type!r}: its mounts are paths of the node"
     odd = set(mount.options) - _BIND_OPTIONS
     if mount.type == "bind" and odd:
         yield f"cri has no bind option {', '.join(sorted(odd))} (its mounts are rbind)"
 
 
-def namespaces(settings: Settings) -> dict[str, str]:
-    """``NamespaceOption``: the pod's network is the host's, pids are the container's own unless the cell says so."""
-    said = settings.linux.namespaces
-    return {
-        "network": "NODE",
-        "pid": "NODE" if said.get("pid") == "host" else "CONTAINER",
-        "ipc": "NODE" if said.get("ipc") == "host" else "POD",
+def own_network(settings: Settings) -> bool:
+    """Whether the cell's pod has a network of its own: a kubelet gives none with a user namespace the node's."""
+    linux = settings.linux
+    return bool(linux.uid_mappings or linux.gid_mappings) or linux.namespaces.get("network") == "new"
+
+
+def namespaces(settings: Settings) -> dict[str, Any]:
+    """``NamespaceOption``: the pod's network is the node's unless the cell says so, pids are the container's own."""
+    linux = settings.linux
+    words: dict[str, Any] = {
+        "network": "POD" if own_network(settings) else "NODE",
+        "pid": "NODE" if linux.namespaces.get("pid") == "host" else "CONTAINER",
+        "ipc": "NODE" if linux.namespaces.get("ipc") == "host" else "POD",
     }
+    if linux.uid_mappings or linux.gid_mappings:
+        maps = {"uids": _maps(linux.uid_mappings), "gids": _maps(linux.gid_mappings)}
+        words["usernsOptions"] = {"mode": "POD", **maps}
+    return words
+
+
+def _maps(lines: tuple[IdMapping, ...]) -> list[dict[str, int]]:
+    return [{"hostId": line.host_id, "containerId": line.container_id, "length": line.size} for line in lines]
 
 
 def sandbox_words(settings: Settings) -> dict[str, Any]:
@@ -118,9 +156,11 @@ def sandbox_words(settings: Settings) -> dict[str, Any]:
     }
 
 
-def container_words(settings: Settings, *, image: str) -> dict[str, Any]:
-    """``ContainerConfig``; ``image`` is the image's id."""
+def container_words(settings: Settings, *, image: str, image_user: str) -> dict[str, Any]:
+    """``ContainerConfig``; ``image`` is the image's id, ``image_user`` its ``User``."""
     process = settings.process
+    if settings.action is Action.EXEC:
+        process = holding(process)
     program, *arguments = process_args(process)
     return {
         "image": {"image": image},
@@ -129,8 +169,14 @@ def container_words(settings: Settings, *, image: str) -> dict[str, Any]:
         "workingDir": process.cwd or "",
         "envs": [{"key": name, "value": value} for name, value in process.env.items()],
         "mounts": [_mount(mount) for mount in settings.mounts],
-        "linux": {"securityContext": _security(settings)},
+        "tty": process.terminal,
+        "linux": {"securityContext": _security(settings) | _user(process, image_user)},
     }
+
+
+def exec_words(process: Process) -> dict[str, Any]:
+    """``ExecSyncRequest`` without the container's id."""
+    return {"cmd": process_args(process)}
 
 
 def _security(settings: Settings) -> dict[str, Any]:
@@ -145,42 +191,47 @@ def _security(settings: Settings) -> dict[str, Any]:
         "readonlyRootfs": settings.readonly_root,
         "supplementalGroups": [*process.additional_gids, *words.supplemental_groups],
         "noNewPrivs": process.no_new_privileges,
-        "maskedPaths": list(linux.masked_paths or ()),
-        "readonlyPaths": list(linux.readonly_paths or ()),
-        "seccomp": {"profileType": "Unconfined"},
+        "maskedPaths": list(MASKED if linux.masked_paths is None else linux.masked_paths),
+        "readonlyPaths": list(READ_ONLY if linux.readonly_paths is None else linux.readonly_paths),
     }
-    if words.seccomp is not None:
-        context["seccomp"] = {"profileType": words.seccomp}
-    if linux.seccomp is not None:
-        context["seccomp"] = {"profileType": "Localhost", "localhostRef": SECCOMP}
-    return context | _user(process)
+    profile = "Localhost" if linux.seccomp is not None else words.seccomp or "Unconfined"
+    context["seccomp"] = {"profileType": profile} | ({"localhostRef": SECCOMP} if profile == "Localhost" else {})
+    context["seccompProfilePath"] = _PROFILE_PATHS[profile]
+    return context
 
 
-def _user(process: Process) -> dict[str, Any]:
-    """``runAsUser`` for a number, ``runAsUsername`` for a name; nothing where the image's ``User`` stays."""
-    user, _, group = (process.user or "").partition(":")
-    words: dict[str, Any] = {}
-    if user:
-        words = {"runAsUser": {"value": int(user)}} if user.isdigit() else {"runAsUsername": user}
+def _user(process: Process, image_user: str) -> dict[str, Any]:
+    """``runAsUser`` for a number, ``runAsUsername`` for a name.
+
+    Where the cell leaves the image's ``User``, a kubelet fills in its user, and never its group (kubernetes,
+    pkg/kubelet/kuberuntime: ``getImageUser``, ``determineEffectiveSecurityContext``); an image without one means root.
+    """
+    user, _, group = (process.user or image_user.partition(":")[0] or "0").partition(":")
+    words: dict[str, Any] = {"runAsUser": {"value": int(user)}} if user.isdigit() else {"runAsUsername": user}
     if group:
         words["runAsGroup"] = {"value": int(group)}
     return words
 
 
 def _mount(mount: Mount) -> dict[str, Any]:
-    return {
+    words: dict[str, Any] = {
         "containerPath": mount.destination,
         "hostPath": f"${{fixture:{mount.fixture}}}" if mount.fixture is not None else mount.source or "",
         "readonly": "ro" in mount.options,
         "propagation": next((_PROPAGATION[o] for o in mount.options if o in _PROPAGATION), "PROPAGATION_PRIVATE"),
     }
+    if mount.uid_mappings or mount.gid_mappings:
+        words |= {"uidMappings": _maps(mount.uid_mappings), "gidMappings": _maps(mount.gid_mappings)}
+    return words
 
 
 def admission(settings: Settings, image_user: str) -> str | None:
     """Why a kubelet would not start the container, in its own words, or ``None``.
 
-    ``runAsNonRoot`` is the kubelet's rule, not containerd's (kubernetes, pkg/kubelet/kuberuntime/security_context.go,
-    ``verifyRunAsNonRoot``): a runAsUser of 0, and an image whose user is 0, none, or only a name.
+    ``runAsNonRoot`` is the kubelet's rule, not containerd's (kubernetes, ``verifyRunAsNonRoot`` in
+    pkg/kubelet/kuberuntime/security_context_others.go): a runAsUser of 0, and an image whose user is 0, none, a number
+    above 2³¹ - 1, or only a name, be it ``root``. The pod's and the container's names, which end these texts, are left
+    out. A pod has no word for a user by name (``runAsUserName`` is for Windows): a cell's stands for the image's.
     """
     if not settings.cri.run_as_non_root:
         return None
@@ -188,8 +239,9 @@ def admission(settings: Settings, image_user: str) -> str | None:
     if said.isdigit():
         return "container's runAsUser breaks non-root policy" if int(said) == 0 else None
     user = said or image_user.partition(":")[0]
-    if user in {"", "0"}:
+    if not user or (user.isdigit() and int(user) == 0):
         return "container has runAsNonRoot and image will run as root"
     if user.isdigit():
-        return None
+        wrong = f"container has runAsNonRoot and image has an invalid user id ({int(user)}). (Must be 1-({_MAX_UID}))"
+        return wrong if int(user) > _MAX_UID else None
     return f"container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root"

@@ -84,7 +84,7 @@ def _lacking_process(process: Process, name: str) -> Iterator[str]:
     if process.umask is not None:
         yield f"docker has no {name}.umask"
     match process.capabilities:
-        case CapabilityPolicy.DOCKER | CapabilityPolicy.NONE:
+        case CapabilityPolicy.DEFAULT | CapabilityPolicy.DOCKER | CapabilityPolicy.NONE:
             return
         case CapabilityPolicy.ALL if _is_root(process):
             return
@@ -101,7 +101,7 @@ def _lacking_exec(process: Process) -> Iterator[str]:
     for name in ("additional_gids", "no_new_privileges", "rlimits", "unset_env"):
         if getattr(process, name):
             yield f"docker exec has no {name}"
-    if process.capabilities is not CapabilityPolicy.DOCKER:
+    if process.capabilities not in {CapabilityPolicy.DEFAULT, CapabilityPolicy.DOCKER}:
         yield f"docker exec has no capabilities {process.capabilities}"
 
 

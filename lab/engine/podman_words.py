@@ -75,7 +75,7 @@ def _lacking_process(process: Process, name: str) -> Iterator[str]:
     if process.terminal:
         yield f"the lab gives podman no terminal ({name}.terminal)"
     match process.capabilities:
-        case CapabilityPolicy.DOCKER | CapabilityPolicy.NONE | CapabilityPolicy.ALL:
+        case CapabilityPolicy.DEFAULT | CapabilityPolicy.DOCKER | CapabilityPolicy.NONE | CapabilityPolicy.ALL:
             return
         case CapabilityPolicy.CRI:
             yield "podman has no capabilities 'cri': what it gives a user who is not root is not effective"
@@ -90,7 +90,7 @@ def _lacking_exec(process: Process) -> Iterator[str]:
     for name in ("additional_gids", "no_new_privileges", "rlimits", "unset_env", "umask"):
         if getattr(process, name):
             yield f"podman exec has no {name}"
-    if process.capabilities is not CapabilityPolicy.DOCKER:
+    if process.capabilities not in {CapabilityPolicy.DEFAULT, CapabilityPolicy.DOCKER}:
         yield f"podman exec has no capabilities {process.capabilities}"
 
 

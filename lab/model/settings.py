@@ -29,12 +29,14 @@ class EditKind(StrEnum):
 class CapabilityPolicy(StrEnum):
     """Named ways to fill the five capability sets.
 
+    ``default``: what the engine gives on its own: on ``oci``, docker and podman as ``docker``, on cri as ``cri``.
     ``docker``: the 14 default capabilities in bounding, and in effective and permitted for uid 0 only (moby,
     ``oci/defaults.go``). ``cri``: the same 14, effective and permitted for every user (containerd's CRI plugin).
     ``none``: all sets empty. ``all``: every capability that the caller has, in all sets but ambient and inheritable.
     ``absent``: no ``process.capabilities`` object at all.
     """
 
+    DEFAULT = "default"
     DOCKER = "docker"
     CRI = "cri"
     NONE = "none"
@@ -165,7 +167,7 @@ class Process:
     steps: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     unset_env: tuple[str, ...] = ()
-    capabilities: CapabilityPolicy | CapabilitySets = CapabilityPolicy.DOCKER
+    capabilities: CapabilityPolicy | CapabilitySets = CapabilityPolicy.DEFAULT
     no_new_privileges: bool = False
     rlimits: tuple[Rlimit, ...] = ()
     terminal: bool = False

@@ -80,7 +80,7 @@ def sets_for(policy: CapabilityPolicy | CapabilitySets, uid: int, caller: tuple[
     if isinstance(policy, CapabilitySets):
         return policy
     match policy:
-        case CapabilityPolicy.DOCKER:
+        case CapabilityPolicy.DEFAULT | CapabilityPolicy.DOCKER:
             held = DOCKER_DEFAULT if uid == 0 else ()
             return CapabilitySets(bounding=DOCKER_DEFAULT, effective=held, permitted=held)
         case CapabilityPolicy.CRI:

@@ -272,17 +272,29 @@ class KeyValue(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Mount(_message.Message):
-    __slots__ = ("container_path", "host_path", "readonly", "selinux_relabel", "propagation")
+    __slots__ = (
+        "container_path",
+        "host_path",
+        "readonly",
+        "selinux_relabel",
+        "propagation",
+        "uidMappings",
+        "gidMappings",
+    )
     CONTAINER_PATH_FIELD_NUMBER: _ClassVar[int]
     HOST_PATH_FIELD_NUMBER: _ClassVar[int]
     READONLY_FIELD_NUMBER: _ClassVar[int]
     SELINUX_RELABEL_FIELD_NUMBER: _ClassVar[int]
     PROPAGATION_FIELD_NUMBER: _ClassVar[int]
+    UIDMAPPINGS_FIELD_NUMBER: _ClassVar[int]
+    GIDMAPPINGS_FIELD_NUMBER: _ClassVar[int]
     container_path: str
     host_path: str
     readonly: bool
     selinux_relabel: bool
     propagation: MountPropagation
+    uidMappings: _containers.RepeatedCompositeFieldContainer[IDMapping]
+    gidMappings: _containers.RepeatedCompositeFieldContainer[IDMapping]
     def __init__(
         self,
         container_path: _Optional[str] = ...,
@@ -290,6 +302,8 @@ class Mount(_message.Message):
         readonly: _Optional[bool] = ...,
         selinux_relabel: _Optional[bool] = ...,
         propagation: _Optional[_Union[MountPropagation, str]] = ...,
+        uidMappings: _Optional[_Iterable[_Union[IDMapping, _Mapping]]] = ...,
+        gidMappings: _Optional[_Iterable[_Union[IDMapping, _Mapping]]] = ...,
     ) -> None: ...
 
 class Capability(_message.Message):
@@ -312,6 +326,7 @@ class LinuxContainerSecurityContext(_message.Message):
         "run_as_username",
         "readonly_rootfs",
         "supplemental_groups",
+        "seccomp_profile_path",
         "no_new_privs",
         "masked_paths",
         "readonly_paths",
@@ -325,6 +340,7 @@ class LinuxContainerSecurityContext(_message.Message):
     RUN_AS_USERNAME_FIELD_NUMBER: _ClassVar[int]
     READONLY_ROOTFS_FIELD_NUMBER: _ClassVar[int]
     SUPPLEMENTAL_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    SECCOMP_PROFILE_PATH_FIELD_NUMBER: _ClassVar[int]
     NO_NEW_PRIVS_FIELD_NUMBER: _ClassVar[int]
     MASKED_PATHS_FIELD_NUMBER: _ClassVar[int]
     READONLY_PATHS_FIELD_NUMBER: _ClassVar[int]
@@ -337,6 +353,7 @@ class LinuxContainerSecurityContext(_message.Message):
     run_as_username: str
     readonly_rootfs: bool
     supplemental_groups: _containers.RepeatedScalarFieldContainer[int]
+    seccomp_profile_path: str
     no_new_privs: bool
     masked_paths: _containers.RepeatedScalarFieldContainer[str]
     readonly_paths: _containers.RepeatedScalarFieldContainer[str]
@@ -351,6 +368,7 @@ class LinuxContainerSecurityContext(_message.Message):
         run_as_username: _Optional[str] = ...,
         readonly_rootfs: _Optional[bool] = ...,
         supplemental_groups: _Optional[_Iterable[int]] = ...,
+        seccomp_profile_path: _Optional[str] = ...,
         no_new_privs: _Optional[bool] = ...,
         masked_paths: _Optional[_Iterable[str]] = ...,
         readonly_paths: _Optional[_Iterable[str]] = ...,
@@ -372,7 +390,19 @@ class ContainerMetadata(_message.Message):
     def __init__(self, name: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class ContainerConfig(_message.Message):
-    __slots__ = ("metadata", "image", "command", "args", "working_dir", "envs", "mounts", "labels", "log_path", "linux")
+    __slots__ = (
+        "metadata",
+        "image",
+        "command",
+        "args",
+        "working_dir",
+        "envs",
+        "mounts",
+        "labels",
+        "log_path",
+        "tty",
+        "linux",
+    )
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -390,6 +420,7 @@ class ContainerConfig(_message.Message):
     MOUNTS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     LOG_PATH_FIELD_NUMBER: _ClassVar[int]
+    TTY_FIELD_NUMBER: _ClassVar[int]
     LINUX_FIELD_NUMBER: _ClassVar[int]
     metadata: ContainerMetadata
     image: ImageSpec
@@ -400,6 +431,7 @@ class ContainerConfig(_message.Message):
     mounts: _containers.RepeatedCompositeFieldContainer[Mount]
     labels: _containers.ScalarMap[str, str]
     log_path: str
+    tty: bool
     linux: LinuxContainerConfig
     def __init__(
         self,
@@ -412,6 +444,7 @@ class ContainerConfig(_message.Message):
         mounts: _Optional[_Iterable[_Union[Mount, _Mapping]]] = ...,
         labels: _Optional[_Mapping[str, str]] = ...,
         log_path: _Optional[str] = ...,
+        tty: _Optional[bool] = ...,
         linux: _Optional[_Union[LinuxContainerConfig, _Mapping]] = ...,
     ) -> None: ...
 
@@ -500,6 +533,30 @@ class ContainerStatusResponse(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     status: ContainerStatus
     def __init__(self, status: _Optional[_Union[ContainerStatus, _Mapping]] = ...) -> None: ...
+
+class ExecSyncRequest(_message.Message):
+    __slots__ = ("container_id", "cmd", "timeout")
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    CMD_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    container_id: str
+    cmd: _containers.RepeatedScalarFieldContainer[str]
+    timeout: int
+    def __init__(
+        self, container_id: _Optional[str] = ..., cmd: _Optional[_Iterable[str]] = ..., timeout: _Optional[int] = ...
+    ) -> None: ...
+
+class ExecSyncResponse(_message.Message):
+    __slots__ = ("stdout", "stderr", "exit_code")
+    STDOUT_FIELD_NUMBER: _ClassVar[int]
+    STDERR_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+    def __init__(
+        self, stdout: _Optional[bytes] = ..., stderr: _Optional[bytes] = ..., exit_code: _Optional[int] = ...
+    ) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = ()

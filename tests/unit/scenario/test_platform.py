@@ -43,12 +43,12 @@ def test_axes_of_the_cell_come_on_top() -> None:
     assert (settings.process.user, settings.process.capabilities) == ("65532", CapabilityPolicy.NONE)
 
 
-@pytest.mark.parametrize("name", ["k8s-default", "k8s-restricted", "openshift-restricted"])
+@pytest.mark.parametrize("name", ["k8s-default", "k8s-restricted", "openshift-restricted", "k8s-userns"])
 def test_kubernetes_profiles_run_over_the_cri(name: str) -> None:
     assert inexpressible(of(("platform", name))) is None
 
 
-@pytest.mark.parametrize("name", ["docker-default", "k8s-userns", "podman-rootless"])
+@pytest.mark.parametrize("name", ["docker-default", "podman-rootless"])
 def test_other_profiles_are_skipped_over_the_cri(name: str) -> None:
     assert inexpressible(of(("platform", name))) is not None
 

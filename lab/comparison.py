@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
-from lab.classify.again import judged_again
+from lab.classify.again import run_judged_again
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 
@@ -153,7 +153,7 @@ def compare(left: Side, right: Side) -> Comparison:
     Runs of different versions of the lab are both judged again: a change of its rules is none of the containers.
     """
     if left.run.header.lab_version != right.run.header.lab_version:
-        left, right = _judged(left), _judged(right)
+        left, right = (replace(side, run=run_judged_again(side.run)) for side in (left, right))
     axes = tuple(left.values)
     before, misfits = _cells(left, right, "left")
     after, others = _cells(right, left, "right")
@@ -189,10 +189,6 @@ def compare(left: Side, right: Side) -> Comparison:
         swaps=_swaps(every),
         twins=sum(_twins(pair, axes) for pair in every) if axes and set(PARTS).issuperset(axes) else 0,
     )
-
-
-def _judged(side: Side) -> Side:
-    return replace(side, run=replace(side.run, records=tuple(judged_again(record) for record in side.run.records)))
 
 
 def cells(run: Run) -> tuple[Record, ...]:

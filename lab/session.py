@@ -73,13 +73,18 @@ def tasks_of(
         for cell in select(expand(scenario, releases, words).cells, patterns, where)
     ]
     controls = [scenario for scenario in scenarios if scenario.id == CONTROLS and asked]
+    return [*control_tasks(controls, tasks), *tasks]
+
+
+def control_tasks(controls: Sequence[Scenario], tasks: Sequence[Task]) -> list[Task]:
+    """The control cells of every runtime that a task uses."""
+    releases = tuple(load_catalogue())
     used = tuple(dict.fromkeys(task.cell.value("runtime") for task in tasks))
-    before = [
+    return [
         Task(scenario=scenario, cell=cell)
         for scenario in controls
         for cell in (expand(scenario, releases, used).cells if used else ())
     ]
-    return [*before, *tasks]
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A record judged by today's rules. Pure."""
+"""Records judged by today's rules. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lab.classify.judge import judge
 from lab.classify.wrappers import disagrees, speaks_for
-from lab.model.record import Record
+from lab.model.record import Record, Run
 
 
 def judged_again(record: Record) -> Record:
@@ -20,3 +20,8 @@ def judged_again(record: Record) -> Record:
         speaks_for=text,
         text_differs=bool(text) and disagrees(text, record.axes.get("runtime", "")),
     )
+
+
+def run_judged_again(run: Run) -> Run:
+    """The run with every record judged again."""
+    return replace(run, records=tuple(judged_again(record) for record in run.records))

@@ -9,10 +9,8 @@ from typing import Any
 
 import click
 
-from lab.errors import InputError
-from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Scenario
+from lab.model.scenario import Scenario
 from lab.report.style import Style
-from lab.scenario.expression import check_condition
 from lab.scenario.load import find, load_all
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -65,14 +63,6 @@ def runtime_words(text: str | None) -> tuple[str, ...]:
 def load_named(names: Sequence[str]) -> tuple[Scenario, ...]:
     """The scenarios that the user's words name."""
     return load_all([find(name) for name in names])
-
-
-def check_where(where: str | None, scenarios: Sequence[Scenario]) -> None:
-    """Refuse a condition that is none, or that names an axis which no scenario can have."""
-    axes = dict.fromkeys((*BUILT_IN_AXES, *(axis for one in scenarios for axis in one.own_axes), *LAST_AXES))
-    fault = check_condition(where, axes) if where else None
-    if fault:
-        raise InputError("--where cannot be used", details=fault)
 
 
 def style() -> Style:

@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from lab.cli.common import EXIT_NOT_HELD, style
-from lab.comparison import Answer, Comparison, Side, cells, compare
+from lab.comparison import Answer, Comparison, cells
 from lab.errors import InputError
+from lab.library import compare, values_of
 from lab.model.record import Run
 from lab.report.diff_formats import DIFF_RENDERERS
 from lab.store.runs import find, read, runs_directory
@@ -68,12 +69,8 @@ def run(left: str, right: str | None, *, axes: tuple[str, ...], form: str) -> in
         )
     before = read(find(runs_directory(), left))
     after = before if right is None else read(find(runs_directory(), right))
-    values = [split_axis(axis, before, after) for axis in axes]
-    one = Side(run=before, values={name: value for name, value, _ in values})
-    other = Side(run=after, values={name: value for name, _, value in values})
-    if before is after and one.values == other.values:
-        raise InputError(f"--axis {axes[-1]!r} compares a value with itself")
-    return show(compare(one, other), form)
+    values = {name: (one, other) for name, one, other in (split_axis(axis, before, after) for axis in axes)}
+    return show(compare(before, after, axes=values), form)
 
 
 def show(found: Comparison, form: str) -> int:
@@ -88,7 +85,7 @@ def split_axis(text: str, left: Run, right: Run) -> tuple[str, str, str]:
     A value may have commas in it: of all places to part X from Y, the one where both are values is taken.
     """
     name, equals, values = text.partition("=")
-    known, others = _values(left, name), _values(right, name)
+    known, others = values_of(left, name), values_of(right, name)
     if not equals or not known or not others:
         axes = dict.fromkeys(axis for run in (left, right) for record in cells(run) for axis in record.axes)
         raise InputError(
@@ -102,10 +99,6 @@ def split_axis(text: str, left: Run, right: Run) -> tuple[str, str, str]:
             return name, one, other
     details = _listed(known) if left is right else f"{_listed(known, 'in A')}\n{_listed(others, 'in B')}"
     raise InputError(f"--axis {text!r} does not name two values that the cells have", details=details)
-
-
-def _values(run: Run, axis: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(record.axes[axis] for record in cells(run) if axis in record.axes))
 
 
 def _listed(values: Iterable[str], where: str = "there") -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from lab.classify.again import judged_again
+from lab.classify.again import run_judged_again
 from lab.cli.common import EXIT_NOT_HELD, style
-from lab.model.record import Record, Run
+from lab.model.record import Record
 from lab.report.formats import RENDERERS
 from lab.store.runs import find, read, runs_directory
 
@@ -39,7 +38,7 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
 def run(run_word: str, *, form: str | None) -> int:
     """Judge again; the exit code tells whether something changed."""
     stored = read(find(runs_directory(), run_word))
-    judged = judge_again(stored)
+    judged = run_judged_again(stored)
     if form:
         click.echo(RENDERERS[form](judged, style()), nl=False)
     changed = [
@@ -50,11 +49,6 @@ def run(run_word: str, *, form: str | None) -> int:
             click.echo(f"{old.cell}\n  was {_words(old)}\n  is  {_words(new)}")
         click.echo(f"{len(stored.records)} records judged again, {len(changed)} verdicts differ")
     return EXIT_NOT_HELD if changed else 0
-
-
-def judge_again(run: Run) -> Run:
-    """The run with every verdict derived anew from its observation; skips and lab faults without one stay."""
-    return replace(run, records=tuple(judged_again(record) for record in run.records))
 
 
 def _words(record: Record) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import Any
 
 import click
 
-from lab.cli.common import check_where, load_named, runtime_words, selection
-from lab.provision.catalogue import load_catalogue
-from lab.scenario.expand import axes_of, expand, select
+from lab.cli.common import load_named, runtime_words, selection
+from lab.library import plan
 
 
 @click.command("plan")
@@ -39,44 +37,32 @@ def run(
     form: str,
 ) -> None:
     """Expand and print; nothing is provisioned and nothing is started."""
-    releases = tuple(load_catalogue())
-    words = runtime_words(runtimes)
-    plans = []
-    loaded = load_named(scenarios)
-    check_where(where, loaded)
-    for scenario in loaded:
-        expanded = expand(scenario, releases, words)
-        chosen = select(expanded.cells, patterns, where)
-        left_out = Counter(dict(expanded.left_out))
-        if len(chosen) != len(expanded.cells):
-            left_out["not selected by --cell or --where"] = len(expanded.cells) - len(chosen)
-        plans.append((scenario, axes_of(scenario, releases, words), chosen, left_out))
+    found = plan(load_named(scenarios), runtimes=runtime_words(runtimes), cells=patterns, where=where)
     if ids:
-        for _, _, cells, _ in plans:
-            click.echo("\n".join(cell.id for cell in cells))
+        click.echo("\n".join(cell.id for cell in found.cells))
         return
     if form == "json":
         click.echo(
             json.dumps(
                 [
                     {
-                        "scenario": scenario.id,
-                        "question": scenario.question,
-                        "axes": axes,
-                        "cells": [cell.id for cell in cells],
-                        "left_out": dict(left_out),
+                        "scenario": planned.scenario.id,
+                        "question": planned.scenario.question,
+                        "axes": planned.axes,
+                        "cells": [cell.id for cell in planned.cells],
+                        "left_out": planned.left_out,
                     }
-                    for scenario, axes, cells, left_out in plans
+                    for planned in found.scenarios
                 ],
                 indent=1,
             )
         )
         return
-    for scenario, axes, cells, left_out in plans:
-        click.echo(f"{scenario.id}: {scenario.question}\n")
-        for axis, values in axes.items():
+    for planned in found.scenarios:
+        click.echo(f"{planned.scenario.id}: {planned.scenario.question}\n")
+        for axis, values in planned.axes.items():
             click.echo(f"  {axis:<16}{', '.join(values)}")
-        click.echo(f"\n  {len(cells)} cells")
-        for reason, count in left_out.items():
+        click.echo(f"\n  {len(planned.cells)} cells")
+        for reason, count in planned.left_out.items():
             click.echo(f"  {count} left out — {reason}")
         click.echo()

@@ -13,7 +13,6 @@ import click
 from lab.cli.common import (
     EXIT_INTERRUPTED,
     EXIT_NOT_HELD,
-    check_where,
     load_named,
     runtime_words,
     selection,
@@ -21,15 +20,15 @@ from lab.cli.common import (
     tell,
 )
 from lab.cli.progress import Progress, interruptible
-from lab.codec import read_text
 from lab.errors import InputError, StoreError
+from lab.library import begin, plan
 from lab.model.record import Record, Run
-from lab.model.scenario import Scenario, Task
+from lab.model.scenario import Task
 from lab.provision.cache import Cache, default_cache
 from lab.report.expectations import held
 from lab.report.formats import RENDERERS, SUFFIXES
-from lab.scenario.load import CONTROLS, find, parse
-from lab.session import Session, new_header, open_session, tasks_of
+from lab.scenario.load import CONTROLS, parse
+from lab.session import Session, open_session, tasks_of
 from lab.store import runs as store
 
 EXIT_ENVIRONMENT = 3
@@ -108,7 +107,6 @@ def run(
 ) -> int:
     """Run, report, and return the exit code."""
     cache = default_cache()
-    words = runtime_words(runtimes)
     if resume is not None:
         if scenarios:
             raise InputError("--resume takes its scenarios from the stored run", resolution="leave the names out")
@@ -120,14 +118,8 @@ def run(
     else:
         if not scenarios:
             raise InputError("no scenario is named", resolution="try `permlab run chdir-cwd` or `permlab scenarios`")
-        texts = {path.stem: read_text(path) for path in (find(name) for name in (*scenarios, CONTROLS))}
-        header = new_header(texts, argv=sys.argv[1:], runtimes=words, patterns=patterns, where=where)
-        loaded = (*load_named(scenarios), *_controls(scenarios))
-        check_where(where, loaded)
-        tasks = tasks_of(loaded, words, patterns, where)
-        if not tasks:
-            raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO`")
-        writer = store.create(store.runs_directory(), header)
+        chosen = plan(load_named(scenarios), runtimes=runtime_words(runtimes), cells=patterns, where=where)
+        writer, tasks = begin(chosen, argv=sys.argv[1:])
     with writer:
         ended = _execute(
             cache, tasks, writer, jobs=jobs, deadline=deadline, docker_host=docker_host, fail_fast=fail_fast, form=form
@@ -135,10 +127,6 @@ def run(
         if ended is Ended.COMPLETE:
             writer.finish()
     return _report(store.read(writer.path), form=form, reports=reports, ended=ended)
-
-
-def _controls(scenarios: tuple[str, ...]) -> tuple[Scenario, ...]:
-    return () if CONTROLS in {find(name).stem for name in scenarios} else load_named((CONTROLS,))
 
 
 def _execute(

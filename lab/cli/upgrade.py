@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from lab.cli.common import EXIT_INTERRUPTED, check_where, runtime_words, selection, tell
+from lab.cli.common import EXIT_INTERRUPTED, runtime_words, selection, tell
 from lab.cli.diff import FORMAT, show
 from lab.cli.progress import Progress, interruptible
 from lab.codec import read_text
 from lab.comparison import Side, compare
 from lab.errors import InputError
+from lab.library import check_where
 from lab.model.engine import EngineFamily
 from lab.model.record import Run
 from lab.model.runtime import Family

@@ -22,7 +22,7 @@ _WRAPPERS = re.compile(
     r"|\w+_linux\.go:\d+: |starting container process caused:? |container init caused:? "
     r"|(?:running|creating|starting) (?:root )?container: |starting sandbox: "
     r"|OCI runtime (?:create|exec|error) ?(?:failed)?: |Error response from daemon: |failed to create shim task: "
-    r"|failed to (?:create|start) containerd task(?: \"\w+\")?: )+"
+    r"|failed to (?:create|start) (?:containerd task|sandbox|exec)(?: \"\w+\")?: |failed to exec in container: )+"
 )
 
 

@@ -131,9 +131,10 @@ class Runner:
         return replace(resolved, settings=replace(resolved.settings, deadline=self.deadline))
 
     def finish(self, seen: _Seen) -> Record:
-        """Judge, store and clean up; safe in several threads at once."""
+        """Complete, judge, store and clean up; safe in several threads at once."""
         settings, job = seen.waiting.resolved.settings, seen.prepared.job
         try:
+            seen = replace(seen, observation=seen.prepared.complete(seen.observation))
             config = f"sha256:{hashlib.sha256(seen.prepared.config.encode()).hexdigest()}"
             verdict = judge(seen.observation, tolerate=settings.tolerate, checks=settings.checks)
             build = seen.waiting.engine.build

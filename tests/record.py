@@ -126,7 +126,7 @@ def observe(engine: Engine, cache: Cache, cell: RecordedCell, runtime: Runtime, 
     job = Job(serial=serial, resolved=resolved, runtime=runtime, image=pull_image(cache, cell.image))
     prepared = engine.prepare(job)
     try:
-        return engine.execute(prepared, lambda: None)
+        return prepared.complete(engine.execute(prepared, lambda: None))
     finally:
         engine.discard(prepared)
 

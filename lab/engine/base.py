@@ -52,7 +52,8 @@ class Prepared:
     """A job that an engine has made ready: nothing of the runtime has been called yet.
 
     ``config`` is the text of config.json in its stored form (placeholders still in it); ``seconds`` what preparing
-    took. ``state`` is the engine's own.
+    took. ``state`` is the engine's own. ``rest``, where ``execute`` set it, is what the container's end leaves to do:
+    it can wait until the next container has been started.
     """
 
     job: Job
@@ -61,6 +62,12 @@ class Prepared:
     state: Any = None
     refusal: str | None = None
     fault: str | None = None
+    rest: Callable[[Observation], Observation] | None = None
+
+    def complete(self, observation: Observation) -> Observation:
+        """What ``execute`` returned, with what it left for later; called from the thread that called ``execute``."""
+        rest, self.rest = self.rest, None
+        return observation if rest is None else rest(observation)
 
 
 class Engine(Protocol):
@@ -91,6 +98,8 @@ class Engine(Protocol):
 
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None]) -> Observation:
         """Run the cell and return what was seen. Never raises for what a container or runtime does.
+
+        It may return when the container has ended: :meth:`Prepared.complete` does what is left then.
 
         ``meanwhile`` may be called once, from the same thread, while the container runs and there is nothing to do but
         to wait: the caller uses the time. It takes some milliseconds and never raises.

@@ -235,13 +235,13 @@ def open_session(
     that the lab starts.
     """
     program = probe(cache)
+    stored = store.read(writer.path)
     context = EngineContext(
         workspace=open_workspace(writer.path.stem),
         probe_layer=Path(program.layer),
         cache=cache,
         docker_host=docker_host,
     )
-    stored = store.read(writer.path)
     session = Session(
         cache=cache,
         header=stored.header,

@@ -123,10 +123,11 @@ def measuring(texts: Mapping[str, str], *, jobs: int | None) -> Iterator[Bench]:
     header = new_header({**texts, CONTROLS: read_text(controls)}, argv=sys.argv[1:])
     with (
         store.create(store.runs_directory(), header) as writer,
+        interruptible() as interruption,
         Progress() as progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
-        interruptible(session),
     ):
+        interruption.reaches(session)
         bench = Bench(session=session, progress=progress, controls=load(controls))
         yield bench
         writer.finish()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from importlib import metadata
 
@@ -74,7 +76,14 @@ for verb in (
 
 
 def main() -> None:
-    """Run the command line; every error that the lab names becomes a message and its exit code."""
+    """Run the command line; every error that the lab names becomes a message and its exit code.
+
+    SIGTERM ends it as ^C does, with all that it opened closed; a stream that the caller closed is the null device.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # it stays open to the end
     try:
         sys.exit(permlab.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:

@@ -85,21 +85,34 @@ class Interruptible(Protocol):
         """Note it, and end soon."""
 
 
-@contextmanager
-def interruptible(session: Interruptible) -> Iterator[None]:
-    """^C and SIGTERM end what the session does, politely; a second one at once.
+@dataclass(slots=True)
+class Interruption:
+    """Where ^C and SIGTERM go: to ``target``, once there is one."""
 
-    Nothing is raised where the signal meets the program (that could be inside a lock): the session does it.
-    """
+    target: Interruptible | None = None
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if session.interrupted:
+    def reaches(self, target: Interruptible) -> None:
+        """From now on the target is told."""
+        self.target = target
+
+    def handle(self, _number: int, _frame: FrameType | None) -> None:
+        """Tell the target; without one, or when it has been told, raise ``KeyboardInterrupt`` here and now."""
+        if self.target is None or self.target.interrupted:
             raise KeyboardInterrupt
-        session.interrupt()
+        self.target.interrupt()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """^C and SIGTERM end politely what they reach, a second one at once. For the block that opens and closes it, too.
+
+    A target is told, and raises in its own time: where the signal meets the program could be inside a lock, or while
+    daemons are being ended.
+    """
+    interruption = Interruption()
+    previous = {number: signal.signal(number, interruption.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interruption
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -67,7 +67,8 @@ def run(cell: str, *, out: Path | None, run_word: str | None, whole: bool, most:
     origin = origin_of(default_cache(), found, record)
     folder = new_folder(out or Path(f"repro-{_slug(record)}"))
     tell(f"{record.cell}: {found_words(record.verdict)}")
-    with open_trials(most) as trials, interruptible(trials):
+    with interruptible() as interruption, open_trials(most) as trials:
+        interruption.reaches(trials)
         made = reproduce(origin, trials, minimal=not whole, tell=tell)
         steady = write_folder(made, folder)
     size = f"{len(made.case.tree):,} files and directories" if len(made.case.tree) > 1 else "an empty root file system"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -143,18 +144,19 @@ def _execute(
     """Run what is not stored yet."""
     progress = Progress(so_far=partial(_show, writer.path) if form == "terminal" else None)
     with (
+        interruptible() as interruption,
         open_session(cache, writer, progress, jobs=jobs, deadline=deadline, docker_host=docker_host) as session,
         progress,
-        interruptible(session),
     ):
+        interruption.reaches(session)
         progress.expect(sum(task.cell.id not in session.records for task in tasks))
         if fail_fast:
             progress.watch = partial(_fail_fast, session, progress)
-        try:
+        with suppress(KeyboardInterrupt):
             session.run(tasks)
-        except KeyboardInterrupt:
-            return Ended.INTERRUPTED
-        return Ended.STOPPED if session.stop.is_set() else Ended.COMPLETE
+    if session.interrupted:
+        return Ended.INTERRUPTED
+    return Ended.STOPPED if session.stop.is_set() else Ended.COMPLETE
 
 
 def _fail_fast(session: Session, progress: Progress, record: Record) -> None:

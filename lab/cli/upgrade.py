@@ -208,10 +208,11 @@ def _measure(
     progress = Progress()
     with (
         store.create(store.runs_directory(), header) as writer,
+        interruptible() as interruption,
         progress,
         open_session(default_cache(), writer, progress, jobs=jobs) as session,
-        interruptible(session),
     ):
+        interruption.reaches(session)
         progress.expect(len(tasks))
         try:
             session.measure(tasks, anew=not reuse)

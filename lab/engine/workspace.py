@@ -252,31 +252,37 @@ def mapped_owner(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...
 
 
 def open_workspace(run_id: str) -> Workspace:
-    """Make the place of a run; raises :class:`HostError` where the host does not allow it."""
-    privileged = os.geteuid() == 0
+    """Make the place of a run; raises :class:`HostError` where the host does not allow it, and leaves nothing then."""
     children.keep_descriptors()
     beacon = light_beacon(run_id)
     root = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{run_id}-"))
-    root.chmod(0o755)
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    workspace = Workspace(run_id=run_id, root=root, privileged=privileged, beacon=beacon, umask=_own_umask())
-    if privileged:
-        try:
+    workspace = Workspace(run_id=run_id, root=root, privileged=os.geteuid() == 0, beacon=beacon, umask=_own_umask())
+    try:
+        root.chmod(0o755)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if workspace.privileged:
             workspace.outer = _make_private(root)
-        except OSError as error:
-            shutil.rmtree(root, ignore_errors=True)
-            raise HostError(
-                "this host does not let root make a private mount namespace",
-                details=str(error),
-                resolution="run the lab where CAP_SYS_ADMIN is held (in a container: --privileged)",
-            ) from error
-        make_cgroups(workspace.cgroup)
-    for name in ("cells", "state", "xdg"):
-        (root / name).mkdir()
+            make_cgroups(workspace.cgroup)
+        for name in ("cells", "state", "xdg"):
+            (root / name).mkdir()
+    except BaseException:  # ^C, too
+        workspace.close()
+        raise
     return workspace
 
 
 def _make_private(root: Path) -> int | None:
+    try:
+        return _mount_privately(root)
+    except OSError as error:
+        raise HostError(
+            "this host does not let root make a private mount namespace",
+            details=str(error),
+            resolution="run the lab where CAP_SYS_ADMIN is held (in a container: --privileged)",
+        ) from error
+
+
+def _mount_privately(root: Path) -> int | None:
     outer = mounts.private_namespace(root / VIEW)
     unified = CGROUPS / "unified"
     if unified.is_dir() and os.path.ismount(unified):

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -171,6 +172,17 @@ def test_an_interrupt_stops_politely_with_the_partial_matrix(lab: Lab, number: i
     assert "Traceback" not in log
     assert {record.axes["kind"] for record in lab.last().records if not record.control} == {"quick_1", "quick_2"}
     assert not lab.last().finished
+    assert not lab.left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_it_opens(lab: Lab, number: int) -> None:
+    labs = {path.name for path in Path(tempfile.gettempdir()).glob("permlab-2*")}
+    process = lab.start("run", "controls", "--runtimes", RUNC)
+    wait_for(lambda: {path.name for path in Path(tempfile.gettempdir()).glob("permlab-2*")} - labs)
+    os.kill(process.pid, number)
+    assert process.wait(60) == 130, lab.log()
+    assert "Traceback" not in lab.log()
     assert not lab.left()
 
 

@@ -60,6 +60,15 @@ _ALL = (
         },
     ),
     Platform(
+        name="openshift-restricted-v2",
+        meaning="SCC `restricted-v2`: the same uid, gid and fsGroup, and what Pod Security `restricted` asks for",
+        source="https://github.com/openshift/cluster-kube-apiserver-operator/blob/master/bindata/bootkube/scc-manifests/0000_20_kube-apiserver-operator_00_scc-restricted-v2.yaml",
+        fragment={
+            "process": {"user": str(NAMESPACE_UID), "capabilities": "none", "no_new_privileges": True},
+            "cri": {"seccomp": "RuntimeDefault", "supplemental_groups": [NAMESPACE_UID]},
+        },
+    ),
+    Platform(
         name="k8s-userns",
         meaning="`hostUsers: false`: a user namespace of 65536 ids for the pod",
         source="https://kubernetes.io/docs/concepts/workloads/pods/user-namespaces/",

@@ -53,6 +53,12 @@ POLICIES: tuple[Policy, ...] = (
         source="https://github.com/containerd/containerd/blob/v1.6.20/pkg/cri/server/container_create_linux.go",
     ),
     Policy(
+        engines=frozenset({EngineFamily.CRI}),
+        causes=frozenset({"userns-incompatible"}),
+        reason="containerd 2 asks the runtime to map the ids of mounts, where containerd 1.7 copies the image",
+        source="https://github.com/containerd/containerd/blob/main/docs/user-namespaces/README.md",
+    ),
+    Policy(
         engines=frozenset({EngineFamily.DOCKER, EngineFamily.PODMAN, EngineFamily.CRI}),
         causes=frozenset({"config-rejected"}),
         reason="the engine writes its config in a version of runtime-spec that the runtime does not know",

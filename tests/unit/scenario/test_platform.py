@@ -36,6 +36,9 @@ def test_profiles_are_what_the_platforms_do() -> None:
     assert openshift.process.user == "1000680000"
     assert openshift.cri.supplemental_groups == (1000680000,)
     assert set(openshift.cri.cap_drop) == {"KILL", "MKNOD", "SETUID", "SETGID"}
+    newer = of(("platform", "openshift-restricted-v2"))
+    assert (newer.process.user, newer.cri.seccomp) == ("1000680000", "RuntimeDefault")
+    assert newer.process.capabilities is CapabilityPolicy.NONE
 
 
 def test_axes_of_the_cell_come_on_top() -> None:
@@ -43,14 +46,10 @@ def test_axes_of_the_cell_come_on_top() -> None:
     assert (settings.process.user, settings.process.capabilities) == ("65532", CapabilityPolicy.NONE)
 
 
-@pytest.mark.parametrize("name", ["k8s-default", "k8s-restricted", "openshift-restricted", "k8s-userns"])
-def test_kubernetes_profiles_run_over_the_cri(name: str) -> None:
-    assert inexpressible(of(("platform", name))) is None
-
-
-@pytest.mark.parametrize("name", ["docker-default", "podman-rootless"])
-def test_other_profiles_are_skipped_over_the_cri(name: str) -> None:
-    assert inexpressible(of(("platform", name))) is not None
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_kubernetes_profiles_run_over_the_cri_and_others_are_skipped(name: str) -> None:
+    skipped = inexpressible(of(("platform", name))) is not None
+    assert skipped == (name in {"docker-default", "podman-rootless"})
 
 
 def test_an_unknown_platform_is_told() -> None:

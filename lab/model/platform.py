@@ -32,13 +32,13 @@ _ALL = (
     Platform(
         name="docker-default",
         meaning="14 default capabilities, effective for root only",
-        source="https://docs.docker.com/engine/containers/run/#runtime-privilege-and-linux-capabilities",
+        source="https://github.com/moby/moby/blob/v20.10.24/oci/oci.go",
         fragment={"process": {"capabilities": "docker"}},
     ),
     Platform(
         name="k8s-default",
         meaning="the same 14 capabilities, effective for every user; no seccomp profile",
-        source="https://github.com/containerd/containerd/blob/v1.6.20/pkg/cri/server/container_create_linux.go",
+        source="https://github.com/containerd/containerd/blob/v1.6.20/oci/spec.go",
         fragment={"process": {"capabilities": "cri"}},
     ),
     Platform(
@@ -53,7 +53,7 @@ _ALL = (
     Platform(
         name="openshift-restricted",
         meaning="SCC `restricted`: a uid of the namespace's range, gid 0, fsGroup, four capabilities dropped",
-        source="https://docs.openshift.com/container-platform/4.10/authentication/managing-security-context-constraints.html",
+        source="https://github.com/openshift/cluster-kube-apiserver-operator/blob/master/bindata/bootkube/scc-manifests/0000_20_kube-apiserver-operator_00_scc-restricted.yaml",
         fragment={
             "process": {"user": str(NAMESPACE_UID), "capabilities": "cri"},
             "cri": {"cap_drop": ["KILL", "MKNOD", "SETUID", "SETGID"], "supplemental_groups": [NAMESPACE_UID]},

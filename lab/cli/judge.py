@@ -40,7 +40,7 @@ def run(run_word: str, *, form: str | None) -> int:
     stored = read(find(runs_directory(), run_word))
     judged = run_judged_again(stored)
     if form:
-        click.echo(RENDERERS[form](judged, style()), nl=False)
+        click.echo(RENDERERS[form](judged.latest, style()), nl=False)
     changed = [
         (old, new) for old, new in zip(stored.records, judged.records, strict=True) if old.verdict != new.verdict
     ]

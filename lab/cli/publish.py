@@ -89,7 +89,7 @@ def _runs(paths: Iterable[Path], seen: list[str], *, strict: bool) -> Iterator[R
         if found.header.id in seen:
             raise InputError(f"two files hold a run {found.header.id}", details=f"one is {path}")
         seen.append(found.header.id)
-        yield found
+        yield found.latest
     if not seen:
         raise InputError("no stored run can be read", resolution="see them with `permlab runs`")
 

@@ -46,7 +46,7 @@ def run(cell: str | None, *, run_word: str, form: str | None) -> None:
         raise InputError(
             "--format is for the report of a whole run", resolution="leave CELL out, or leave --format out"
         )
-    found = read(find(runs_directory(), run_word))
+    found = read(find(runs_directory(), run_word)).latest
     if cell:
         click.echo(show(found, the_record(found, cell)), nl=False)
     elif form is not None and form in PICTURES:
@@ -59,8 +59,9 @@ def run(cell: str | None, *, run_word: str, form: str | None) -> None:
 
 def fitting_records(found: Run, cell: str) -> tuple[Record, ...]:
     """The records whose cell the user may mean: the one with this id, else all that it is a part of, or a glob for."""
-    exact = tuple(record for record in found.records if record.cell == cell)
-    return exact or tuple(record for record in found.records if id_fits(cell, record.cell))
+    records = found.latest.records
+    exact = tuple(record for record in records if record.cell == cell)
+    return exact or tuple(record for record in records if id_fits(cell, record.cell))
 
 
 def the_record(found: Run, cell: str) -> Record:

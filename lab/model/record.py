@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lab.model.observation import Observation
 from lab.model.scenario import Expectation
@@ -108,6 +108,12 @@ class Run:
     configs: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     finished: str = ""
+
+    @property
+    def latest(self) -> Run:
+        """The run with the last record of every cell only, for who asks what a cell shows: a bisect repeats cells."""
+        latest = {record.cell: record for record in self.records}
+        return self if len(latest) == len(self.records) else replace(self, records=tuple(latest.values()))
 
     @property
     def void(self) -> bool:

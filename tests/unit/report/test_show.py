@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import report_runs
 
+from lab.cli.show import the_record
 from lab.model.observation import Call, Observation
 from lab.model.record import Record
 from lab.model.scenario import Expectation
@@ -44,6 +45,17 @@ def test_the_command_to_paste_names_exactly_this_cell() -> None:
 def test_the_verdict_and_why(verdict: Verdict, words: list[str]) -> None:
     text = shown(report_runs.record(AXES, verdict, expectation=Expectation(verdict="failed", source=report_runs.LINK)))
     assert all(word in text for word in [*words, "held", "NO", report_runs.LINK])
+
+
+def test_of_a_cell_that_a_run_holds_several_times_the_last_record_is_meant() -> None:
+    first, other = report_runs.record(AXES, report_runs.DENIED), report_runs.record({**AXES, "user": "0"}, Passed())
+    last = replace(first, verdict=Passed())
+    run = report_runs.run([first, other, last])
+    assert the_record(run, first.cell) is last
+    assert the_record(run, first.cell[3:]) is last
+    latest = run.latest
+    assert latest.records == (last, other)
+    assert latest.latest is latest
 
 
 def test_the_runtime_and_the_config_are_those_of_the_record() -> None:

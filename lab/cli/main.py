@@ -47,8 +47,10 @@ def permlab() -> None:
 
     \b
     Exit codes:
-      0    all expectations held        1    some did not (or the run is void)
-      2    bad input                    3    the environment: host, network, disk
+      0    all expectations held; diff and upgrade: no regressions
+      1    some did not, or the run is void; diff and upgrade: regressions
+      2    bad input
+      3    the environment: host, network, disk; diff and upgrade: it cannot be told
       130  interrupted
     """
 

@@ -16,7 +16,11 @@ from lab.engine.leftovers import find_leftovers
 from lab.model.record import Record
 
 pytestmark = [pytest.mark.integration, pytest.mark.needs_root]
-OUTSIDE = ("/run", "/run/containerd", "/opt", "/etc/cni", "/var/lib/containerd", "/var/lib/kubelet")
+OUTSIDE = (
+    *("/run", "/run/containerd", "/run/netns", "/opt", "/etc/cni"),
+    *("/var/lib/containerd", "/var/lib/kubelet", "/var/lib/cni"),
+)
+EVERY = ["cri@1.4.13", "cri@1.6.20", "cri@1.7.24", "cri@2.1.9"]
 
 
 @pytest.fixture(name="lab")
@@ -45,6 +49,19 @@ def kinds(records: list[Record]) -> list[str]:
 
 def told(records: list[Record]) -> str:
     return "\n".join(f"{record.cell}: {record.verdict}" for record in records)
+
+
+OWNER = 65532
+"""The owner of distroless' home directory."""
+
+FILTER = 2
+"""``Seccomp`` of /proc/PID/status, with a filter (proc(5))."""
+
+DEFAULTS = 0xA80425FB
+"""The 14 default capabilities as the kernel's bit mask."""
+
+AT_ONCE = 4
+"""Cells that two workers may have in their hands: one each that runs, and one that is prepared."""
 
 
 def many(seconds: float, number: int = 12) -> str:
@@ -116,24 +133,89 @@ def bounding(record: Record) -> int:
     return int(sets["bounding"], 16)
 
 
-@pytest.mark.parametrize("engine", ["cri@1.4.13", "cri@1.6.20", "cri@1.7.24", "cri@2.1.9"])
-def test_every_containerd_gives_and_drops_capabilities(lab: Lab, engine: str, demanded: set[str]) -> None:
+@pytest.mark.parametrize("engine", EVERY)
+def test_every_containerd_takes_the_same_words(lab: Lab, engine: str, demanded: set[str]) -> None:
     require_engine(engine, demanded)
-    body = 'caps = ["cri", "none"]\nuser = ["1000:0"]\n[settings.process]\ncwd = "/"\nsteps = ["id"]'
+    records = lab.run(
+        cell(
+            """
+        [axes.what.nothing]
+        [axes.what.dropped]
+        process.capabilities = "none"
+        [axes.what.filtered]
+        cri.seccomp = "RuntimeDefault"
+        [axes.what.terminal]
+        process.terminal = true
+        [axes.what.beside]
+        action = "exec"
+        exec.steps = ["id"]
+        [settings.process]
+        user = "1000:0"
+        cwd = "/etc"
+        steps = ["id"]
+        """,
+            f'"{engine}"',
+        )
+    )
+    assert kinds(records) == ["passed"] * 5, told(records)
+    found = {record.axes["what"]: record for record in records}
+    start = {name: facts(record)["start"] for name, record in found.items()}
+    assert (bounding(found["nothing"]), bounding(found["dropped"])) == (DEFAULTS, 0)
+    assert {name for name, fact in start.items() if fact["seccomp"] == FILTER} == {"filtered"}
+    beside = found["beside"].observation
+    assert beside is not None
+    assert [call.verb for call in beside.calls] == ["sandbox", "create", "start", "exec-sync", "remove"]
+    assert (start["beside"]["ruid"], start["beside"]["cwd"]) == (1000, "/etc")
+
+
+@pytest.mark.parametrize(
+    ("engine", "verdict", "word"),
+    [
+        ("cri@1.6.20", "skipped", "has no user namespaces"),
+        ("cri@1.7.24", "passed", ""),
+        ("cri@2.1.9", "failed", "userns-incompatible"),
+    ],
+)
+def test_a_pod_with_a_user_namespace(lab: Lab, engine: str, verdict: str, word: str, demanded: set[str]) -> None:
+    require_engine(engine, demanded)
+    body = (
+        'platform = ["k8s-userns"]\nuser = ["image", "0:0"]\n[settings.process]\nsteps = ["id", "stat /home/nonroot"]'
+    )
     records = lab.run(cell(body, f'"{engine}"'))
-    assert kinds(records) == ["passed", "passed"], told(records)
-    found = {record.axes["caps"]: bounding(record) for record in records}
-    assert found["cri"]
-    assert not found["none"]
+    assert kinds(records) == [verdict] * 2, told(records)
+    assert word in told(records)
+    for record in records:
+        if verdict == "passed":
+            assert "131072" in str(facts(record)["start"]["uid_map"])
+            assert facts(record)["stat"]["uid"] == OWNER
 
 
 def test_a_failure_keeps_its_call_and_containerds_words(lab: Lab) -> None:
-    (record,) = lab.run(cell('caps = ["cri"]\n[settings.process]\nargs = ["/nothing"]'))
-    assert record.observation is not None
-    failed = next(call for call in record.observation.calls if call.returncode)
-    assert failed.verb == "start"
-    assert b"failed to create containerd task" in failed.stderr
-    assert getattr(record.verdict, "cause", "") == "program-not-found"
+    records = lab.run(
+        cell(
+            """
+        [axes.action.run]
+        process.args = ["/nothing"]
+        [axes.action.exec]
+        action = "exec"
+        exec.args = ["/nothing"]
+        [axes.action.mount]
+        mounts = [{ destination = "/data", source = "/permlab-lacks-this" }]
+        """
+        )
+    )
+    found = {record.axes["action"]: record for record in records}
+    for action, verb, words in (
+        ("run", "start", b"failed to create containerd task"),
+        ("exec", "exec-sync", b"failed to exec in container"),
+    ):
+        seen = found[action].observation
+        assert seen is not None
+        failed = next(call for call in seen.calls if call.returncode)
+        assert (failed.verb, words in failed.stderr) == (verb, True)
+        assert getattr(found[action].verdict, "cause", "") == "program-not-found"
+    assert found["mount"].verdict.kind == "skipped", told(records)  # containerd would make it, on the host
+    assert not Path("/permlab-lacks-this").exists()
 
 
 def test_an_admission_is_marked_as_derived(lab: Lab) -> None:
@@ -166,6 +248,7 @@ def test_a_containerd_that_dies_takes_its_cells_along_and_is_started_again(lab: 
     assert process.wait(120) == 3
     records = [record for record in lab.last().records if not record.control]
     assert set(kinds(records)) == {"passed", "errored"}, told(records)
+    assert kinds(records).count("errored") <= AT_ONCE, told(records)
     assert "Traceback" not in lab.log()
 
 

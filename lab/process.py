@@ -333,19 +333,22 @@ class Collector:
         """What was kept of one descriptor; empty for a name that was not given."""
         return bytes(self._kept.get(name, b""))
 
-    def drain(self, until: float, enough: Callable[[], bool] | None = None) -> bool:
+    def drain(self, until: float, enough: Callable[[], bool] | None = None, beside: int | None = None) -> bool:
         """Read until all descriptors end, or ``enough()`` says so after a chunk (true).
 
-        False when the moment ``until`` on the monotonic clock came first.
+        Where a descriptor ``beside`` is given, until that one has something to read. False when the moment ``until`` on
+        the monotonic clock came first.
         """
         poll, names = select.poll(), {fd: name for name, fd in self._open.items()}
-        for fd in names:
+        for fd in (*names, *(() if beside is None else (beside,))):
             poll.register(fd, select.POLLIN)
-        while self._open:
+        while self._open or beside is not None:
             left = until - time.monotonic()
             if left <= 0:
                 return False
             for fd, _ in poll.poll(left * 1000):
+                if fd == beside:
+                    return True
                 if not self._take(names[fd], fd):
                     poll.unregister(fd)
                     del self._open[names[fd]]

@@ -6,16 +6,18 @@ own words, and the container's ``State`` (``Error``, ``ExitCode``).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
-from lab.engine.docker_api import TRANSPORT, CallFailed, CallLog
-from lab.engine.docker_container import Container, DockerCell, Seen
+from lab.engine.docker_api import TRANSPORT, CallLog, reason
+from lab.engine.docker_container import Container, DockerCell
 from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
 from lab.engine.docker_images import LABEL, DaemonImages, ImageRefused, Layers
 from lab.engine.docker_user import user_daemon
@@ -159,52 +161,38 @@ class DockerEngine:
         cell = prepared.state
         if not isinstance(cell, DockerCell):
             return Observation(refusal=prepared.refusal, fault=prepared.fault, seconds=prepared.seconds)
-        settings = prepared.job.resolved.settings
         started = time.monotonic()
+        settings = prepared.job.resolved.settings
+        container = Container(
+            cell=cell, settings=settings, log=CallLog(cell.daemon.client), label=self.context.workspace.run_id
+        )
         before = look(cell.bundle, settings.host)
-        try:
+        self._running[cell.bundle.identifier] = cell.daemon
+        with container.noting():
             cell.daemon.revive()
-            seen = self._calls(cell, settings, meanwhile)
-        except (LabError, *TRANSPORT) as error:
-            said = error.brief if isinstance(error, LabError) else f"the Docker daemon does not answer: {error}"
-            seen = Seen(fault=cell.daemon.ended() or said)
-        finally:
-            self._running.pop(cell.bundle.identifier, None)
-        return Observation(
+            if shares_network(settings):
+                container.network = self._network(cell.daemon, cell.create["Image"])
+            container.run(meanwhile)
+        prepared.seconds["execute"] = time.monotonic() - started
+        prepared.rest = partial(self._finish, prepared, container)
+        observation = Observation(host_before=before)
+        return observation if container.over else prepared.complete(observation)
+
+    def _finish(self, prepared: Prepared, container: Container, observation: Observation) -> Observation:
+        started = time.monotonic()
+        bundle, seen = container.cell.bundle, container.seen
+        container.finish()
+        self._running.pop(bundle.identifier, None)
+        return replace(
+            observation,
             calls=tuple(seen.calls),
             reached=seen.reached,
             exit_code=seen.exit_code,
             output=seen.output,
-            host_before=before,
-            host_after=look(cell.bundle, settings.host),
+            host_after=look(bundle, container.settings.host),
             fault=seen.fault,
-            seconds={**prepared.seconds, "execute": time.monotonic() - started},
+            seconds={**prepared.seconds, "finish": time.monotonic() - started},
         )
-
-    def _calls(self, cell: DockerCell, settings: Settings, meanwhile: Callable[[], None]) -> Seen:
-        network = self._network(cell.daemon, cell.create["Image"]) if shares_network(settings) else ""
-        container = Container(
-            cell=cell,
-            settings=settings,
-            log=CallLog(cell.daemon.client),
-            network=network,
-            label=self.context.workspace.run_id,
-        )
-        self._running[cell.bundle.identifier] = cell.daemon
-        restarts = cell.daemon.restarts
-        failed = False
-        try:
-            container.run(meanwhile)
-        except CallFailed:
-            failed = True
-        if failed or container.seen.exit_code:  # what a dying daemon says, or its end does to containers, is no finding
-            if ending := cell.daemon.ended():
-                raise EngineError(ending)
-            if cell.daemon.restarts != restarts:
-                raise EngineError("the Docker daemon ended while the cell ran")
-        container.look()
-        container.remove()
-        return container.seen
 
     def beside(self, image: Image, runtime: Runtime, settings: Settings) -> tuple[str, str, str]:
         """What a `docker` command needs to run such a container on the same daemon: its address, image id, runtime."""
@@ -231,6 +219,7 @@ class DockerEngine:
 
 
 def _hold_network(daemon: DockerDaemon, name: str, image: str, label: str) -> str:
+    """Start the container whose network cells share; one that does not start is removed, for the next cell to try."""
     body = {
         "Image": image,
         "Hostname": "permlab",
@@ -241,6 +230,14 @@ def _hold_network(daemon: DockerDaemon, name: str, image: str, label: str) -> st
         "Labels": {LABEL: label},
         "HostConfig": {"NetworkMode": "none"},
     }
-    made = daemon.client.create_container_from_config(body, name=name)
-    daemon.client.start(made["Id"])
-    return str(made["Id"])
+    try:
+        made = str(daemon.client.create_container_from_config(body, name=name)["Id"])
+        try:
+            daemon.client.start(made)
+        except TRANSPORT:
+            with contextlib.suppress(*TRANSPORT):
+                daemon.client.remove_container(made, force=True)
+            raise
+    except TRANSPORT as error:
+        raise EngineError(f"the container whose network cells share does not start: {reason(error)}") from error
+    return made

@@ -7,9 +7,9 @@ with the HTTP status as its return code (0 for success) and the daemon's message
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,16 +63,35 @@ class CallLog:
         self.calls[-1] = replace(self.calls[-1], **changes)
 
 
-@dataclass(slots=True)
 class Attached:
-    """A container's streams, read from one connection: raw for a terminal, else in frames that name the stream."""
+    """A container's streams, read from one connection: raw for a terminal, else in frames that name the stream.
 
-    collector: Collector
-    terminal: bool
+    ``connection`` is what the SDK gives for ``attach`` or ``exec start``.
+    """
+
+    def __init__(self, connection: Any, *, terminal: bool) -> None:  # noqa: ANN401  # what the SDK gives
+        self.terminal = terminal
+        self.collector = Collector({"stream": connection.fileno()}, 2 * OUTPUT_LIMIT)
+        self._connection = connection
+
+    def close(self) -> None:
+        """Close the connection; what was read stays."""
+        self._connection.close()
 
     def drain(self, until: float, enough: Callable[[bytes], bool] | None = None) -> bool:
         """Read to the end, or until ``enough`` of what came so far; false when the moment ``until`` came first."""
         return self.collector.drain(until, None if enough is None else lambda: enough(self._raw))
+
+    def drain_beside(self, pid: int, until: float) -> bool:
+        """Read until a process, which need not be a child, has ended; false when the moment ``until`` came first."""
+        try:
+            ended = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return self.collector.drain(until, beside=ended)
+        finally:
+            os.close(ended)
 
     @property
     def _raw(self) -> bytes:
@@ -102,15 +121,13 @@ def frames(raw: bytes) -> Iterator[tuple[int, bytes]]:
         at += HEADER + size
 
 
-@contextmanager
-def attached(connection: Any, *, terminal: bool) -> Iterator[Attached]:  # noqa: ANN401  # what the SDK gives
-    """The streams behind a connection of ``attach`` or ``exec start``; it is closed afterwards."""
-    try:
-        yield Attached(Collector({"stream": connection.fileno()}, 2 * OUTPUT_LIMIT), terminal)
-    finally:
-        connection.close()
-
-
 def as_text(state: Mapping[str, Any]) -> bytes:
     """JSON as a call's answer is kept."""
     return json.dumps(state, sort_keys=True).encode()
+
+
+def reason(error: BaseException) -> str:
+    """Why a call made outside of a cell's log failed: the daemon's own words, where it answered."""
+    if isinstance(error, APIError):
+        return f"the Docker daemon answered {error.status_code}: {error.explanation}"
+    return f"the Docker daemon does not answer: {error}"

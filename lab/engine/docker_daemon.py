@@ -21,10 +21,11 @@ from typing import Any, Protocol
 import docker
 import requests
 from docker.errors import DockerException
+from docker.transport.unixconn import UnixHTTPAdapter
 
 from lab.engine import families
 from lab.engine.daemon import Daemon
-from lab.engine.workspace import Workspace, kill_cgroups
+from lab.engine.workspace import Workspace, hierarchies, kill_cgroups
 from lab.errors import EngineError
 from lab.model.engine import EngineBuild
 from lab.model.runtime import Runtime
@@ -74,11 +75,21 @@ class DockerDaemon(Protocol):
     def ended(self) -> str | None:
         """How it ended, or ``None`` while it runs."""
 
+    def processes(self, container: str) -> tuple[int, ...] | None:
+        """The pids of a container that was started: none once it has ended; ``None`` where they cannot be seen."""
+
     def kill_containers(self) -> None:
         """End every container, without asking the daemon."""
 
     def stop(self) -> None:
         """End it, or let go of it."""
+
+
+class _Kept(UnixHTTPAdapter):
+    """Keeps its connections: the SDK's own has a pool for every URL, thus a new connection for every container."""
+
+    def get_connection(self, url: bytes | str, proxies: Any = None) -> Any:  # noqa: ANN401, ARG002  # as the SDK has it
+        return super().get_connection("", proxies)
 
 
 @dataclass(slots=True)
@@ -94,6 +105,8 @@ class Clients:
         if client is None:
             client = docker.APIClient(base_url=self.address, version="auto", timeout=int(CALL_TIMEOUT))
             client.trust_env = False
+            if isinstance(kept := client.get_adapter(client.base_url), UnixHTTPAdapter):
+                client.mount(client.base_url, _Kept(f"http+unix:/{kept.socket_path}", timeout=int(CALL_TIMEOUT)))
             self._local.client = client
         return client
 
@@ -281,6 +294,21 @@ class PrivateDaemon:
     def ended(self) -> str | None:
         """How it ended, or ``None`` while it runs."""
         return self._dockerd.ending() or self._containerd.ending()
+
+    def processes(self, container: str) -> tuple[int, ...] | None:
+        """The pids in a container's cgroup, which goes when they have ended; see :class:`DockerDaemon`."""
+        above = (top / self.cgroup.lstrip("/") for top in self._hierarchies)
+        place = next((directory for directory in above if directory.is_dir()), None)
+        if place is None:
+            return None
+        try:
+            return tuple(map(int, (place / container / "cgroup.procs").read_text().split()))
+        except OSError:  # it has gone (ENOENT), or goes at the moment (ENODEV)
+            return ()
+
+    @cached_property
+    def _hierarchies(self) -> tuple[Path, ...]:
+        return hierarchies()
 
     def kill_containers(self) -> None:
         """SIGKILL to everything below its containers' cgroup."""

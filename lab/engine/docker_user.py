@@ -67,6 +67,9 @@ class UserDaemon:
     def ended(self) -> str | None:
         """Not known: a call that fails tells."""
 
+    def processes(self, container: str) -> None:
+        """Not seen: they may be in another pid namespace, or on another host."""
+
     def kill_containers(self) -> None:
         """Kill the run's containers, by their label."""
         with contextlib.suppress(*TRANSPORT):

@@ -273,7 +273,7 @@ def test_a_daemon_that_dies_takes_its_cells_along_and_is_started_again(lab: Lab)
     assert process.wait(120) == 3
     records = [record for record in lab.last().records if not record.control]
     assert set(kinds(records)) == {"passed", "errored"}
-    assert 1 <= kinds(records).count("errored") <= 3
+    assert 1 <= kinds(records).count("errored") <= 4  # of each worker one that ran, and one whose end was still to tell
     assert not any("Traceback" in line for line in lab.log().splitlines())
 
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lab.errors import DigestMismatch, HostError, InputError, ProvisionError, SourceUnreachable
 from lab.model.runtime import Provider, Release, Runtime, RuntimeName
+from lab.process import small_environment
 from lab.provision.building import tool
 from lab.provision.cache import Cache, Entry, sha256_file
 from lab.provision.catalogue import AUTO_ORDER, Catalogue, load_catalogue
@@ -174,7 +175,7 @@ def _obtain(
         name=release.name,
         path=got.binary.name,
         sha256=sha256_file(got.binary),
-        reported=_reported(release.name, got.binary),
+        reported=_reported(cache, release.name, got.binary),
         provider=provider,
         origin=got.origin,
         toolchain=got.toolchain,
@@ -185,15 +186,21 @@ def _obtain(
     return facts
 
 
-def _reported(name: RuntimeName, binary: Path) -> str:
-    """What the binary says of itself; also the proof that it runs here."""
+def _reported(cache: Cache, name: RuntimeName, binary: Path) -> str:
+    """What the binary says of itself; also the proof that it runs here.
+
+    crun makes its state directory even for this (``/run/crun`` when nothing else is said), and names it.
+    """
     try:
-        done = tool([str(binary), "--version"], deadline=VERSION_DEADLINE)
+        with cache.scratch() as work:
+            env = small_environment({"XDG_RUNTIME_DIR": str(work)})
+            done = tool([str(binary), "--version"], deadline=VERSION_DEADLINE, env=env)
     except (HostError, OSError) as error:  # a missing loader shows as a missing file
         raise ProvisionError(f"the binary of {name} does not run on this host", details=str(error)) from error
     if not done.ok:
         raise ProvisionError(f"the binary of {name} does not run on this host", details=done.tail())
-    return done.stdout.decode("utf-8", "replace").strip()
+    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("rundir: "))
 
 
 def _runtime(entry: Entry) -> Runtime:

@@ -66,6 +66,7 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
     else:
         argv = [go, "install", *flags, f"{words['package']}@{words['module_version']}"]
     with cache.scratch() as work:
+        env |= {"TMPDIR": str(work)}  # Go's and the compiler's own, so that a killed build leaves nothing elsewhere
         if "require" in words:
             (work / "go.mod").write_text(module_text(words))
             details["required"] = "; ".join(words["require"].splitlines())

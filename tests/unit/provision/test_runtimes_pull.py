@@ -44,6 +44,13 @@ def test_add_copies_and_records(cache: Cache, tmp_path: Path) -> None:
     assert pull(cache, "runc@7.0+mine") == runtime  # known to the cache, though not to the catalogue
 
 
+def test_asked_for_its_version_a_runtime_leaves_nothing_on_the_host(cache: Cache, tmp_path: Path) -> None:
+    says = f'x; d=${{XDG_RUNTIME_DIR:-{tmp_path}}}/crun; mkdir "$d" && echo "rundir: $d"; echo spec: 1.0.0'
+    assert add(cache, "crun@1.0", script(tmp_path / "a", says)).reported == "x\nspec: 1.0.0"
+    assert not (tmp_path / "crun").exists()
+    assert not list((cache.root / "tmp").iterdir())
+
+
 def test_add_replaces_but_keeps_the_old_when_the_new_is_no_program(cache: Cache, tmp_path: Path) -> None:
     add(cache, "runc@7.0", script(tmp_path / "a", "one"))
     assert add(cache, "runc@7.0", script(tmp_path / "b", "two")).reported == "two"

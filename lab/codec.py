@@ -40,6 +40,7 @@ class _ScenarioDocument(BaseModel):
 
     format: Literal[1] = Field(description="Version of the scenario format.")
     question: str = Field(min_length=1, description="The one question that this file answers.")
+    pack: str = Field(default="", pattern="^[a-z0-9-]*$", description="The theme of the question, to choose it by.")
     sources: list[str] = Field(default_factory=list, description="Links to where the question comes from.")
     axes: dict[str, list[str]] = Field(default_factory=dict)
     own_axes: dict[str, dict[str, Settings]] = Field(default_factory=dict)
@@ -160,6 +161,7 @@ def examine_scenario(
     scenario = Scenario(
         id=id,
         question=checked.question,
+        pack=checked.pack,
         sources=tuple(checked.sources),
         axes={name: tuple(values) for name, values in checked.axes.items()},
         own_axes=document["own_axes"],

@@ -29,13 +29,17 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What a cell is expected to show when ``when`` holds for it; ``source`` says where that comes from (a link)."""
+    """What a cell is expected to show when ``when`` holds for it; ``source`` says where that comes from (a link).
+
+    ``intermittent`` says why such a cell is known to show something else now and then; empty for one that must not.
+    """
 
     verdict: Literal["passed", "denied", "failed"]
     when: str = "true"
     cause: str | None = None
     phase: str | None = None
     source: str = ""
+    intermittent: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Scenario:
     ``axes`` maps a built-in axis to its values as written; ``own_axes`` maps a scenario's own axis to its named
     fragments. ``base`` and the fragments are kept as plain data, because a cell's settings are merged from them
     before they are decoded (see ``lab.scenario.resolve``). The first expectation whose ``when`` holds is the cell's.
+    ``pack`` is the theme that it is chosen by together with others; empty for none.
     """
 
     id: str
@@ -57,6 +62,7 @@ class Scenario:
     constraints: tuple[Constraint, ...] = ()
     expect: tuple[Expectation, ...] = ()
     sources: tuple[str, ...] = ()
+    pack: str = ""
     path: str = ""
 
 

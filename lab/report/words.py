@@ -55,7 +55,8 @@ def found_words(verdict: Verdict) -> str:
 def wanted_words(wanted: Expectation) -> str:
     """An expectation in the same words."""
     text = wanted.verdict if wanted.cause is None else f"{wanted.verdict}: {escape_text(wanted.cause)}"
-    return text if wanted.phase is None else f"{text} (phase {escape_text(wanted.phase)})"
+    where = "" if wanted.phase is None else f" (phase {escape_text(wanted.phase)})"
+    return f"{text}{where}{', intermittent' if wanted.intermittent else ''}"
 
 
 def predicted_words(predicted: Predicted) -> str:

@@ -42,6 +42,7 @@ def _document(scenario: Scenario) -> dict[str, Any]:
     return {
         "format": SCENARIO_FORMAT,
         "question": scenario.question,
+        "pack": scenario.pack,
         "sources": list(scenario.sources),
         "axes": {**to_data(scenario.axes), **to_data(scenario.own_axes)},
         "settings": to_data(scenario.base),

@@ -50,7 +50,7 @@ POLICIES: tuple[Policy, ...] = (
             | {"exec-not-permitted", "permission-denied", "capability-missing", "write-denied-caps"}
         ),
         reason="containerd's CRI makes the default capabilities effective for every user, others for uid 0 only",
-        source="https://github.com/containerd/containerd/blob/v1.6.20/pkg/cri/server/container_create_linux.go",
+        source="https://github.com/containerd/containerd/blob/v1.6.20/oci/spec.go",
     ),
     Policy(
         engines=frozenset({EngineFamily.CRI}),
@@ -65,7 +65,7 @@ POLICIES: tuple[Policy, ...] = (
         source="https://github.com/containers/crun/issues/1308",
     ),
     Policy(
-        engines=frozenset({EngineFamily.DOCKER, EngineFamily.PODMAN, EngineFamily.CRI}),
+        engines=frozenset({EngineFamily.DOCKER, EngineFamily.PODMAN}),
         causes=frozenset({"seccomp-not-permitted", "seccomp-profile-rejected", "permission-denied"}),
         reason="the engine adds its own seccomp profile where the cell names none",
         source="https://docs.docker.com/engine/security/seccomp/",

@@ -45,12 +45,15 @@ POLICIES: tuple[Policy, ...] = (
     ),
     Policy(
         engines=frozenset({EngineFamily.CRI}),
-        causes=frozenset(
-            {"cwd-not-searchable", "read-denied", "write-denied-owner", "write-denied-group", "write-denied"}
-            | {"exec-not-permitted", "permission-denied", "capability-missing", "write-denied-caps"}
-        ),
+        causes=frozenset({"cwd-not-searchable", "exec-not-permitted", "permission-denied"}),
         reason="containerd's CRI makes the default capabilities effective for every user, others for uid 0 only",
         source="https://github.com/containerd/containerd/blob/v1.6.20/oci/spec.go",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.CRI}),
+        causes=frozenset({"read-denied", "write-denied", "write-denied-owner", "write-denied-group"}),
+        reason="a kubelet passes on the user of an image without its group",
+        source="https://github.com/kubernetes/kubernetes/issues/61967",
     ),
     Policy(
         engines=frozenset({EngineFamily.CRI}),

@@ -70,7 +70,7 @@ def run(cell: str, *, out: Path | None, run_word: str | None, whole: bool, most:
     with interruptible() as interruption, open_trials(most) as trials:
         interruption.reaches(trials)
         made = reproduce(origin, trials, minimal=not whole, tell=tell)
-        steady = write_folder(made, folder)
+        steady = write_folder(made, folder, trials.environment)
     size = f"{len(made.case.tree):,} files and directories" if len(made.case.tree) > 1 else "an empty root file system"
     click.echo(f"{folder}: {found_words(made.outcome.verdict)}; {size}; {counted(made.runs, 'run')}")
     click.echo(f"sudo {folder / 'run.sh'} --check RUNTIME")

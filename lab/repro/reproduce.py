@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.engine.workspace import PREFIX, light_beacon
 from lab.errors import EngineError
 from lab.model.verdict import Denied, Failed, Passed, Phase, Verdict
 from lab.report.words import found_words
@@ -18,6 +19,7 @@ from lab.repro.making import Origin, make_case
 from lab.repro.minimise import Level, minimise
 from lab.repro.readme import Story, digests, readme
 from lab.repro.trial import Outcome, Trials, check_folder, key_of, run_folder
+from lab.store.runs import new_run_id
 
 MOST_RUNS = 400
 """Runs that making a case smaller may take, unless the user says otherwise."""
@@ -85,9 +87,10 @@ def reproduce(
 @contextmanager
 def open_trials(most: int = MOST_RUNS) -> Iterator[Trials]:
     """Where cases are tried: a temporary directory that callers who are not root may search."""
-    with tempfile.TemporaryDirectory(prefix="permlab-repro-") as place:
+    label = new_run_id()
+    with closing(light_beacon(label)), tempfile.TemporaryDirectory(prefix=f"{PREFIX}{label}-") as place:
         Path(place).chmod(0o755)
-        yield Trials(place=Path(place), most=most)
+        yield Trials(place=Path(place), most=most, label=label)
 
 
 def _smaller(
@@ -155,14 +158,16 @@ def _telling(trials: Trials, tell: Callable[[str], None]) -> Callable[[Level], N
     return told
 
 
-def write_folder(found: Reproduction, folder: Path) -> bool:
+def write_folder(found: Reproduction, folder: Path, env: Mapping[str, str]) -> bool:
     """Write the folder, and run its script twice more from there: for the expected text, and to check it.
+
+    ``env`` is the environment of :attr:`lab.repro.trial.Trials.environment`.
 
     Returns whether the check says "reproduced": false for a text that is never the same twice.
     """
     runtime = Path(found.origin.runtime.path)
     write_case(found.case, folder)
-    outcome = run_folder(folder, found.case, runtime)
+    outcome = run_folder(folder, found.case, runtime, env)
     write_text(folder, EXPECTED, outcome.text)
     write_text(folder, DIGESTS, digests(found.origin, folder))
     told = Story(
@@ -174,4 +179,4 @@ def write_folder(found: Reproduction, folder: Path) -> bool:
         witnesses=found.witnesses,
     )
     write_text(folder, README, readme(found.origin, told))
-    return check_folder(folder, found.case, runtime).ok
+    return check_folder(folder, found.case, runtime, env).ok

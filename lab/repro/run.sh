@@ -56,7 +56,7 @@ hierarchies() {
 }
 
 id=repro-$$
-group=repro-group-$$
+group=${REPRO_GROUP:-repro-group-$$} # who may kill this names the cgroup, to find it again
 work=$(mktemp -d)
 leave() {
     trap - EXIT INT TERM

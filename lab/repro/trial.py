@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lab import process
 from lab.classify.judge import judge
+from lab.engine.workspace import PREFIX
 from lab.errors import EngineError
 from lab.model.observation import Call, HostFact, Observation, Reached
 from lab.model.settings import Action
@@ -56,14 +57,22 @@ class Trials:
     """Runs cases in directories below ``place``; a case that was run with a runtime before is not run again.
 
     At most ``most`` runs are made by :meth:`outcome`; then what it does not know is ``None``. An interrupt raises
-    ``KeyboardInterrupt`` when the script that runs has ended: it leaves nothing behind, unless it is killed.
+    ``KeyboardInterrupt`` when the script that runs has ended: it leaves nothing behind, unless it is killed. What is
+    left then bears ``label``, an id like a run's, so that `permlab clean` finds it.
     """
 
     place: Path
     most: int
+    label: str
     runs: int = 0
     interrupted: bool = False
     _known: dict[tuple[str, Path], Outcome] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of every script: it mounts below ``place``, and its processes and cgroups have the label."""
+        words = {"TMPDIR": str(self.place), "PERMLAB_RUN": self.label, "REPRO_GROUP": f"{PREFIX}{self.label}"}
+        return process.small_environment(words)
 
     @property
     def exhausted(self) -> bool:
@@ -89,17 +98,17 @@ class Trials:
         folder = self.place / str(self.runs)
         write_case(case, folder)
         try:
-            return run_folder(folder, case, runtime)
+            return run_folder(folder, case, runtime, self.environment)
         finally:
             shutil.rmtree(folder)
             if self.interrupted:
                 raise KeyboardInterrupt
 
 
-def run_folder(folder: Path, case: Case, runtime: Path) -> Outcome:
+def run_folder(folder: Path, case: Case, runtime: Path, env: Mapping[str, str]) -> Outcome:
     """Run a folder's script; raises :class:`EngineError` when the script itself cannot do its work."""
     out = folder / "out"
-    done = _script(folder, case, "--output", str(out), str(runtime))
+    done = _script(folder, case, env, "--output", str(out), str(runtime))
     if done.returncode == _CANNOT and not (out / "text").exists():
         raise EngineError("the reproduction's script cannot run here", details=done.tail())
     seen = observed(case, out, fault=None if not done.timed_out else "run.sh did not end")
@@ -108,14 +117,17 @@ def run_folder(folder: Path, case: Case, runtime: Path) -> Outcome:
     return Outcome(verdict=judge(seen, tolerate=case.tolerate, checks=case.checks), text=text)
 
 
-def check_folder(folder: Path, case: Case, runtime: Path) -> process.Completed:
+def check_folder(folder: Path, case: Case, runtime: Path, env: Mapping[str, str]) -> process.Completed:
     """Run a folder's script in its check mode."""
-    return _script(folder, case, CHECK, str(runtime))
+    return _script(folder, case, env, CHECK, str(runtime))
 
 
-def _script(folder: Path, case: Case, *arguments: str) -> process.Completed:
+def _script(folder: Path, case: Case, env: Mapping[str, str], *arguments: str) -> process.Completed:
     return process.run(
-        ["sh", str(folder / RUN), *arguments], deadline=_PATIENCE * case.call.seconds + 60, output_limit=1 << 22
+        ["sh", str(folder / RUN), *arguments],
+        deadline=_PATIENCE * case.call.seconds + 60,
+        env=env,
+        output_limit=1 << 22,
     )
 
 

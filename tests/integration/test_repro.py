@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lab_session import CRUN, Lab, host_state, user_cache
+from lab_session import CRUN, Lab, host_state, user_cache, wait_for
 
+from lab.engine.leftovers import find_leftovers
 from lab.model.record import Record
 from lab.process import Completed, run
 from lab.provision.cache import Cache
@@ -281,6 +283,20 @@ def test_without_minimising_all_stays(lab: Lab) -> None:
     assert config == json.loads(lab.last().configs[record.provenance.config])
     assert (folder.path / "rootfs.tar").exists()
     assert folder.call("--check").stdout == b"reproduced\n"
+
+
+def test_what_a_kill_leaves_is_cleaned(lab: Lab) -> None:
+    (record,) = lab.run(CHDIR, runtimes=CRUN)
+    process = lab.start("repro", record.cell, "--out", str(lab.place / "killed"))
+    before = {leftover.run_id for leftover in find_leftovers()}
+    wait_for((lab.place / "killed").is_dir)
+    wait_for(lambda: [one for one in find_leftovers() if one.run_id not in before and len(one.pids) > 1])
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)
+    (left,) = [one for one in find_leftovers() if one.run_id not in before and not one.alive]
+    assert left.directories
+    assert lab.call("clean").ok
+    assert left.run_id not in {one.run_id for one in find_leftovers()}
 
 
 def test_what_no_script_can_do_is_told(lab: Lab) -> None:

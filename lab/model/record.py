@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lab.model.observation import Observation
+from lab.model.observation import DERIVED, Observation
 from lab.model.scenario import Expectation
 from lab.model.settings import Check
 from lab.model.verdict import Verdict
@@ -56,6 +56,12 @@ class Record:
     started: str = ""
     control: bool = False
     reused_from: str = ""
+
+    @property
+    def derived(self) -> bool:
+        """Whether the answer was worked out from an admission rule: nothing was run, and so nothing measured."""
+        refusal = self.observation.refusal if self.observation else None
+        return refusal is not None and refusal.startswith(DERIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

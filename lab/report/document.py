@@ -59,7 +59,10 @@ class ProvenanceEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellEntry:
-    """One cell. Texts stand as they were seen: escape them before you show them."""
+    """One cell. Texts stand as they were seen: escape them before you show them.
+
+    ``derived`` tells that the verdict was worked out from an admission rule: nothing was run.
+    """
 
     id: str
     scenario: str
@@ -72,6 +75,7 @@ class CellEntry:
     reason: str | None
     expectation: ExpectationEntry | None
     held: bool | None
+    derived: bool
     speaks_for: str
     text_differs: bool
     exit_code: int | None
@@ -120,7 +124,8 @@ class ControlsEntry:
 class SummaryEntry:
     """Counts over all cells but the controls.
 
-    ``predicted`` cells have a prediction, and ``surprises`` of these show something else.
+    ``derived`` of them were worked out from an admission rule, not measured. ``predicted`` cells have a prediction, and
+    ``surprises`` of these show something else.
     """
 
     cells: int
@@ -132,6 +137,7 @@ class SummaryEntry:
     held: int
     not_held: int
     controls: ControlsEntry
+    derived: int
     predicted: int
     surprises: int
 

@@ -78,6 +78,7 @@ def document(run: Run) -> Document:
                 total=numbers.controls,
                 not_held=tuple(record.cell for record in controls(run) if held(record) is False),
             ),
+            derived=numbers.derived,
             predicted=sum(isinstance(predictions.cells[cell], Prediction) for cell in cells),
             surprises=sum(cell in predictions.surprises for cell in cells),
         ),
@@ -178,6 +179,7 @@ def _cell(record: Record, predictions: Predictions) -> CellEntry:
             verdict=wanted.verdict, cause=wanted.cause, phase=wanted.phase, when=wanted.when, source=wanted.source
         ),
         held=held(record),
+        derived=record.derived,
         speaks_for=record.speaks_for,
         text_differs=record.text_differs,
         exit_code=seen.exit_code if seen else None,

@@ -1,7 +1,8 @@
 """The report for CI systems: JUnit XML as Jenkins, GitLab, GitHub actions and others read it (xunit's junit-10.xsd).
 
 A scenario is a test suite, a cell a test case, and the expectation decides: not met is a ``failure``, errored an
-``error``, skipped ``skipped``. A cell without expectation cannot fail; what it showed stands in ``system-out``.
+``error``, skipped ``skipped``. A cell without expectation cannot fail; what it showed stands in ``system-out``, and so
+does what the oracle predicted where it is something else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.report.style import Style
-from lab.report.words import found_words, show_command, wanted_words
+from lab.report.summary import Report, build
+from lab.report.words import SURPRISE, found_words, show_command, wanted_words
 
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
@@ -24,7 +26,8 @@ def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer tak
     for record in run.records:
         found.setdefault(record.scenario, []).append(record)
     root = ET.Element("testsuites", {"name": _void(run, "permlab"), **_numbers(run.records)})
-    root.extend(_suite(run, scenario, records) for scenario, records in found.items() if records)
+    report = build(run)
+    root.extend(_suite(report, scenario, records) for scenario, records in found.items() if records)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
@@ -51,7 +54,8 @@ def _seconds(record: Record) -> float:
     return sum(record.observation.seconds.values()) if record.observation else 0.0
 
 
-def _suite(run: Run, scenario: str, records: Sequence[Record]) -> ET.Element:
+def _suite(report: Report, scenario: str, records: Sequence[Record]) -> ET.Element:
+    run = report.run
     about = {
         "name": _void(run, escape_text(scenario)),
         **_numbers(records),
@@ -60,9 +64,9 @@ def _suite(run: Run, scenario: str, records: Sequence[Record]) -> ET.Element:
     }
     suite = ET.Element("testsuite", about)
     properties = ET.SubElement(suite, "properties")
-    for name, value in _facts(run):
+    for name, value in _facts(report):
         ET.SubElement(properties, "property", name=name, value=escape_text(value))
-    suite.extend(map(_case, records))
+    suite.extend(_case(record, report.predictions.surprises.get(record.cell, "")) for record in records)
     return suite
 
 
@@ -74,13 +78,14 @@ def _timestamp(text: str) -> str:
         return escape_text(text)
 
 
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    header, host = run.header, run.header.host
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    run, header, host = report.run, report.run.header, report.run.header.host
     yield from (("run", header.id), ("permlab", header.lab_version), ("complete", "yes" if run.finished else "no"))
     yield from (("os", host.os), ("kernel", host.kernel), ("machine", host.machine), ("cgroups", host.cgroups))
+    yield from (("derived", report.derived or "none"), ("predicted", report.predicted or "none"))
 
 
-def _case(record: Record) -> ET.Element:
+def _case(record: Record, surprise: str) -> ET.Element:
     scenario, name = escape_text(record.scenario), escape_text(record.cell.removeprefix(f"{record.scenario}/"))
     case = ET.Element("testcase", classname=scenario, name=name, time=f"{_seconds(record):.3f}")
     verdict, wanted, found = record.verdict, record.expectation, found_words(record.verdict)
@@ -99,6 +104,9 @@ def _case(record: Record) -> ET.Element:
                 ET.SubElement(case, "system-out").text = _lines(told, evidence)
     if len(case) and case[0].tag in {"failure", "error"}:
         case[0].text = _lines(case[0].text or "", show_command(record))
+    if surprise:
+        place = case[0] if len(case) else ET.SubElement(case, "system-out")
+        place.text = _lines(place.text or "", f"{SURPRISE} a surprise: {surprise}")
     return case
 
 

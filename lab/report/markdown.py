@@ -78,7 +78,7 @@ def _head(report: Report) -> Iterator[str]:
         text = f"**{counted(numbers.controls, 'control cell')}**, nothing else"
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
-    text += f" · {report.predicted}" if report.predicted else ""
+    text += "".join(f" · {told}" for told in (report.derived, report.predicted) if told)
     for record in report.broken[:_COMMANDS] if report.run.void else ():
         wanted = "" if record.expectation is None else f"expected {code_span(wanted_words(record.expectation))}, "
         found = code_span(cut(found_words(record.verdict), _EVIDENCE))
@@ -129,7 +129,7 @@ def _controls(report: Report) -> str:
 def _legend(report: Report) -> str:
     lines = []
     for entry in report.causes:
-        text = escape_markdown(sign(Outcome(entry.kind, entry.cause, entry.phase)))
+        text = escape_markdown(sign(Outcome(entry.kind, entry.cause, entry.phase, derived=entry.derived)))
         evidence = code_span(cut(escape_text(entry.evidence), _EVIDENCE)) if entry.evidence else "(no text)"
         told = f"{entry.kind} in phase {escape_markdown(entry.phase)}, {counted(entry.count, 'cell')}"
         lines.append(f"- {text}: {told}, for example {evidence}")

@@ -30,7 +30,8 @@ RUNTIME, ENGINE = "runtime", "engine"
 class Outcome:
     """What is equal when cells are grouped.
 
-    ``unmet``: the expectation did not hold. ``surprise``: the oracle predicted something else.
+    ``unmet``: the expectation did not hold. ``surprise``: the oracle predicted something else. ``derived``: worked out
+    from an admission rule, not measured.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Outcome:
     phase: str = ""
     unmet: bool = False
     surprise: bool = False
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def outcome(record: Record, surprises: Collection[str] = ()) -> Outcome:
     """A record's outcome, as far as grouping goes; ``surprises`` are ids of cells."""
     verdict, missed, surprise = record.verdict, held(record) is False, record.cell in surprises
     if isinstance(verdict, Denied | Failed):
-        return Outcome(verdict.kind, verdict.cause, str(verdict.phase), missed, surprise)
+        return Outcome(verdict.kind, verdict.cause, str(verdict.phase), missed, surprise, record.derived)
     return Outcome(verdict.kind, unmet=missed, surprise=surprise)
 
 

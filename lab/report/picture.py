@@ -28,7 +28,7 @@ from lab.report.scene import (
 from lab.report.style import Style
 from lab.report.summary import Report, build
 from lab.report.svg import draw
-from lab.report.words import SURPRISE, UNMET, column_head, counted, value_words, values_words
+from lab.report.words import DERIVED, SURPRISE, UNMET, column_head, counted, value_words, values_words
 
 _TABLES, _ROWS, _COLUMNS = 4, 40, 14
 """So much of a run is drawn: matrices, rows of each, columns of each."""
@@ -103,7 +103,7 @@ def _cell_lines(outcome: Outcome | None) -> list[str]:
         return [""]
     marks = UNMET * outcome.unmet + SURPRISE * outcome.surprise
     words = {"passed": "", "skipped": "skip", "errored": "ERR"}.get(outcome.kind, escape_text(outcome.cause))
-    return _wrapped(f"{marks} {words}".strip(), _CAUSE)
+    return _wrapped(f"{marks} {words}{DERIVED * outcome.derived}".strip(), _CAUSE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

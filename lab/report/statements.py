@@ -9,7 +9,7 @@ void run makes no statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -19,29 +19,38 @@ from lab.report.json_format import line_text
 from lab.report.matrix import RUNTIME, Outcome, family_rank, outcome, version_place
 from lab.report.source import Source, read_source
 from lab.report.style import Style
+from lab.report.summary import build
 
 FORMAT: Literal[1] = 1
+
+_Answer = tuple[str, str, str, bool]
+"""Verdict, cause, phase, and whether they were derived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Versions that show the same refusal. ``verdict`` is denied or failed."""
+    """Versions that show the same refusal. ``verdict`` is denied or failed; ``derived``: by a rule, not measured."""
 
     verdict: str
     cause: str
     phase: str
+    derived: bool
     versions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What is known of one combination of axes with one runtime; versions as ranges over ``measured``."""
+    """What is known of one combination of axes with one runtime; versions as ranges over ``measured``.
+
+    ``surprises`` are the versions that show something else than the oracle predicts.
+    """
 
     axes: Mapping[str, str]
     runtime: str
     works: tuple[str, ...]
     fails: tuple[Refusal, ...]
     unknown: tuple[str, ...]
+    surprises: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +89,7 @@ def _block(answers: Answers) -> str:
 
 def statements(run: Run) -> Statements:
     """The statements of a run, controls left out; combinations in the author's order, whatever ran first."""
+    surprises = build(run).predictions.surprises
     found: dict[str, list[Record]] = {}
     for record in () if run.void else run.records:
         if not record.control:
@@ -90,18 +100,18 @@ def statements(run: Run) -> Statements:
         started=run.header.started,
         void=run.void,
         scenarios={
-            scenario: _answers(records, read_source(run.header.scenarios.get(scenario, "")))
+            scenario: _answers(records, read_source(run.header.scenarios.get(scenario, "")), surprises)
             for scenario, records in found.items()
         },
     )
 
 
-def _answers(records: Sequence[Record], source: Source) -> Answers:
+def _answers(records: Sequence[Record], source: Source, surprises: Collection[str]) -> Answers:
     asked: dict[str, dict[str, bool]] = {}
     combinations: dict[tuple[tuple[str, str], ...], dict[str, dict[str, Outcome]]] = {}
     for record in records:
         family, _, version = record.axes.get(RUNTIME, "").partition("@")
-        seen = outcome(record)
+        seen = outcome(record, surprises)
         versions = asked.setdefault(family, {})
         versions[version] = versions.get(version, False) or _known(seen)
         axes = tuple(pair for pair in record.axes.items() if pair[0] != RUNTIME)
@@ -126,7 +136,7 @@ def _known(seen: Outcome | None) -> bool:
 def _statement(
     axes: Mapping[str, str], family: str, seen: Sequence[tuple[str, Outcome | None]], measured: Sequence[str]
 ) -> Statement:
-    kinds: dict[tuple[str, str, str], list[str]] = {}
+    kinds: dict[_Answer, list[str]] = {}
     plain = [pair for pair in seen if _is_upstream(pair[0])]
     ends = [version for version in measured if _is_upstream(version)]
     for key, group in groupby(plain, key=lambda pair: _key(pair[1])):
@@ -139,18 +149,19 @@ def _statement(
     return Statement(
         axes=axes,
         runtime=family,
-        works=tuple(kinds.pop(("passed", "", ""), ())),
+        works=tuple(kinds.pop(("passed", "", "", False), ())),
         fails=tuple(
-            Refusal(verdict=verdict, cause=cause, phase=phase, versions=tuple(versions))
-            for (verdict, cause, phase), versions in kinds.items()
+            Refusal(verdict=verdict, cause=cause, phase=phase, derived=derived, versions=tuple(versions))
+            for (verdict, cause, phase, derived), versions in kinds.items()
         ),
         unknown=tuple(version for version, one in seen if not _known(one)),
+        surprises=tuple(version for version, one in seen if one is not None and one.surprise),
     )
 
 
-def _key(seen: Outcome | None) -> tuple[str, str, str] | None:
-    """What makes a range: verdict, cause and phase; whether something else was expected is no matter here."""
-    return (seen.kind, seen.cause, seen.phase) if seen is not None and _known(seen) else None
+def _key(seen: Outcome | None) -> _Answer | None:
+    """What makes a range; whether something else was expected is no matter here."""
+    return (seen.kind, seen.cause, seen.phase, seen.derived) if seen is not None and _known(seen) else None
 
 
 def _is_upstream(version: str) -> bool:

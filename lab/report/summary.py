@@ -20,13 +20,17 @@ from lab.report.words import counted, found_words, wanted_words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseEntry:
-    """One cause of the legend. ``evidence`` is an example: the text of the first cell that shows it."""
+    """One cause of the legend. ``evidence`` is an example: the text of the first cell that shows it.
+
+    ``derived`` tells that it was worked out from an admission rule, not measured.
+    """
 
     kind: str
     cause: str
     phase: str
     count: int
     evidence: str
+    derived: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,12 @@ class SurpriseEntry:
 class Counts:
     """``verdicts`` maps every verdict kind to its number of cells; expectations are counted as they held or not.
 
-    Controls are in neither; they are counted by themselves.
+    ``derived`` counts the cells whose answer was worked out from a rule, not measured. Controls are in none of these;
+    they are counted by themselves.
     """
 
     cells: int
+    derived: int
     verdicts: dict[str, int]
     held: int
     not_held: int
@@ -92,6 +98,11 @@ class Report:
     predictions: Predictions
     surprises: tuple[SurpriseEntry, ...]
     engines: tuple[EngineDifference, ...]
+
+    @property
+    def derived(self) -> str:
+        """How many cells were not measured, in words; empty where all were."""
+        return f"{self.counts.derived:,} derived from a rule, not measured" if self.counts.derived else ""
 
     @property
     def predicted(self) -> str:
@@ -152,6 +163,7 @@ def counts(run: Run) -> Counts:
     control_records = controls(run)
     return Counts(
         cells=len(cells),
+        derived=sum(record.derived for record in cells),
         verdicts={kind: kinds[kind] for kind in VERDICT_KINDS},
         held=expectations[True],
         not_held=expectations[False],
@@ -185,16 +197,16 @@ def _surprises(records: Iterable[Record], predictions: Predictions) -> tuple[Sur
 
 
 def _causes(records: Iterable[Record]) -> tuple[CauseEntry, ...]:
-    found: dict[tuple[str, str, str], tuple[int, str]] = {}
+    found: dict[tuple[str, str, str, bool], tuple[int, str]] = {}
     for record in records:
         verdict = record.verdict
         if isinstance(verdict, Denied | Failed):
-            key = (verdict.kind, verdict.cause, str(verdict.phase))
+            key = (verdict.kind, verdict.cause, str(verdict.phase), record.derived)
             count, evidence = found.get(key, (0, verdict.evidence))
             found[key] = (count + 1, evidence or verdict.evidence)
     return tuple(
-        CauseEntry(kind=kind, cause=cause, phase=phase, count=count, evidence=evidence)
-        for (kind, cause, phase), (count, evidence) in sorted(found.items())
+        CauseEntry(kind=kind, cause=cause, phase=phase, count=count, evidence=evidence, derived=derived)
+        for (kind, cause, phase, derived), (count, evidence) in sorted(found.items())
     )
 
 

@@ -210,7 +210,7 @@ def _controls(report: Report, width: int) -> str:
 def _legend(report: Report, width: int, painter: Painter) -> str:
     lines = []
     for entry in report.causes:
-        text = sign(Outcome(entry.kind, entry.cause, entry.phase))
+        text = sign(Outcome(entry.kind, entry.cause, entry.phase, derived=entry.derived))
         told = f"{text}  {entry.kind} in phase {entry.phase}, {counted(entry.count, 'cell')}"
         told += f"; see docs/causes.md#{escape_text(entry.cause)}"
         first, *rest = wrapped(told, width, "", "    ")
@@ -282,8 +282,7 @@ def _summary(report: Report, width: int) -> str:
         text = f"{counted(numbers.controls, 'control cell')}, nothing else"
     if numbers.held or numbers.not_held:
         text += f" · expectations: {numbers.held:,} held, {numbers.not_held:,} not"
-    if report.predicted:
-        text += f" · {report.predicted}"
+    text += "".join(f" · {told}" for told in (report.derived, report.predicted) if told)
     if report.run.void:
         text = f"VOID · {text}"
     return "\n".join(wrapped(text, width))

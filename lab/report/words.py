@@ -15,6 +15,8 @@ from lab.report.matrix import Column, Outcome
 MISSING = "·"
 UNMET = "!"
 SURPRISE = "≠"
+DERIVED = " (derived)"
+"""Behind the sign of a cell whose answer was worked out from a rule, not measured."""
 ALL_FROM = 3
 """A row that stands for all values of an axis says so, instead of naming them, from this many values on."""
 NAMED = 12
@@ -24,7 +26,8 @@ NAMED = 12
 def sign(outcome: Outcome | None) -> str:
     """What stands in a cell of the matrix: ``✔``, ``✗ cwd-not-searchable``, ``skip``, ``ERR``.
 
-    In front of it ``!`` when the expectation did not hold, ``≠`` when the oracle predicted something else.
+    In front of it ``!`` when the expectation did not hold, ``≠`` when the oracle predicted something else; behind it
+    ``(derived)`` where the answer was worked out from a rule, not measured.
     """
     if outcome is None:
         return MISSING
@@ -36,7 +39,8 @@ def sign(outcome: Outcome | None) -> str:
         "errored": "ERR",
     }
     marks = UNMET * outcome.unmet + SURPRISE * outcome.surprise
-    return f"{marks} {texts[outcome.kind]}" if marks else texts[outcome.kind]
+    text = texts[outcome.kind] + DERIVED * outcome.derived
+    return f"{marks} {text}" if marks else text
 
 
 def found_words(verdict: Verdict) -> str:

@@ -65,7 +65,10 @@ def matrix_block(report: Report, shown: Sequence[Table]) -> tuple[Data, tuple[Re
     block = {
         "run": report.run.header.id,
         "scenarios": scenarios,
-        "outcomes": [[one.kind, one.cause, one.phase, int(one.unmet), int(one.surprise)] for one in cells.outcomes],
+        "outcomes": [
+            [one.kind, one.cause, one.phase, int(one.unmet), int(one.surprise), int(one.derived)]
+            for one in cells.outcomes
+        ],
         "causes": {name: CAUSES[name].meaning for name in sorted(causes) if name in CAUSES},
         "ids": [record.cell for record in cells.records],
         "cells": cells.places,

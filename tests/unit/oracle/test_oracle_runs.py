@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from dataclasses import replace
 from typing import Any
@@ -121,6 +123,21 @@ def test_reports_are_quiet_about_agreement_and_mark_a_surprise() -> None:
         assert "a new change of a runtime, or a fault of the lab" in render(loud, form)
     summary = json.loads(render(loud, "json"))["summary"]
     assert (summary["predicted"], summary["surprises"]) == (4, 1)
+
+
+def test_every_format_has_the_predictions() -> None:
+    run = with_verdict(stored_run(), NEW, DENIED)
+    rows = list(csv.DictReader(io.StringIO(render(run, "csv"))))
+    assert sum(bool(row["predicted"]) for row in rows) == 4
+    (odd,) = (row for row in rows if row["surprise"])
+    assert (odd["axis:runtime"], odd["predicted"], odd["verdict"]) == (NEW, "passed", "denied")
+    junit = render(run, "junit")
+    assert 'name="predicted" value="predicted: 4 of 6 cells, 1 surprise"' in junit
+    assert junit.count("≠ a surprise: predicted passed") == 1
+    statements = json.loads(render(run, "statements"))["scenarios"].values()
+    assert [one["surprises"] for scenario in statements for one in scenario["statements"] if one["surprises"]] == [
+        [NEW.partition("@")[2]]
+    ]
 
 
 def test_cells_that_differ_in_surprise_only_are_not_joined() -> None:

@@ -29,8 +29,8 @@ function textAt(reference) {
 }
 
 function outcomeOf(cell) {
-  const [kind, cause, phase, unmet, surprise] = MATRIX.outcomes[MATRIX.cells[cell]];
-  return { kind, cause, phase, unmet, surprise };
+  const [kind, cause, phase, unmet, surprise, derived] = MATRIX.outcomes[MATRIX.cells[cell]];
+  return { kind, cause, phase, unmet, surprise, derived };
 }
 
 function columnOf(cell) {
@@ -60,9 +60,9 @@ function valueWords(value) {
   return value === null ? "—" : escapeText(value) || "(empty)";
 }
 
-function outcomeWords({ kind, cause, phase, unmet, surprise }) {
+function outcomeWords({ kind, cause, phase, unmet, surprise, derived }) {
   const words = cause ? `${kind}: ${escapeText(cause)} (phase ${escapeText(phase)})` : kind;
-  return words + (unmet ? ", not as expected" : "") + (surprise ? ", not as predicted" : "");
+  return words + (derived ? ", derived from a rule, not measured" : "") + (unmet ? ", not as expected" : "") + (surprise ? ", not as predicted" : "");
 }
 
 // What stands before a sign: the expectation was not met, the prediction neither.

@@ -20,9 +20,9 @@ function shortSign(outcome) {
 }
 
 function longSign(outcome) {
-  const { kind, cause } = outcome;
+  const { kind, cause, derived } = outcome;
   if (!cause) return shortSign(outcome);
-  return `${marks(outcome)} ✗ ${escapeText(cause)}${kind === "failed" ? " (failed)" : ""}`.trim();
+  return `${marks(outcome)} ✗ ${escapeText(cause)}${kind === "failed" ? " (failed)" : ""}${derived ? " (derived)" : ""}`.trim();
 }
 
 class Table {
@@ -76,7 +76,7 @@ class Table {
     this.body.replaceChildren();
     this.rendered = 0;
     this.tabStop = null;
-    this.causes = new Set();
+    this.causes = new Map();
     this.grid.setAttribute("aria-rowcount", this.rows.length + this.head.rows.length);
     this.grid.setAttribute("aria-colcount", this.groups.length + 1);
     this.renderMore();
@@ -151,7 +151,7 @@ class Table {
       made.className = first.kind;
       made.textContent = this.view === "version" ? shortSign(first) : longSign(first);
       made.setAttribute("aria-label", `${made.textContent}, ${outcomeWords(first)}`);
-      if (first.cause) this.causes.add(first.cause);
+      if (first.cause) this.causes.set(first.cause, longSign({ ...first, unmet: 0, surprise: 0 }));
     }
     if (!hits.length) made.classList.add("off");
     return made;
@@ -159,7 +159,7 @@ class Table {
 
   renderKey() {
     const named = [...CAUSE_LETTERS].filter(([cause]) => this.causes.has(cause));
-    this.key.textContent = this.view === "version" ? named.map(([cause, letter]) => `✗${letter} ${escapeText(cause)}`).join(" · ") : "";
+    this.key.textContent = this.view === "version" ? named.map(([cause, letter]) => this.causes.get(cause).replace("✗", `✗${letter}`)).join(" · ") : "";
   }
 
   // The end of the rendered rows comes into sight; observed anew, because it may still be in sight afterwards.

@@ -260,7 +260,8 @@ def test_an_interrupt_ends_containers_and_containerd(lab: Lab) -> None:
 
 
 def test_what_a_killed_lab_leaves_is_found_and_removed(lab: Lab) -> None:
-    process = lab.start("run", lab.scenario(many(20, 3)), "--runtimes", RUNC)
+    networks = '[settings.linux.namespaces]\nnetwork = "new"\n'
+    process = lab.start("run", lab.scenario(many(20, 3) + networks), "--runtimes", RUNC)
     wait_for(lambda: own(lab, b"/containerd-shim-runc-v2") or process.poll() is not None)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,0 +1,48 @@
+"""How the plugin speaks to the user while tests run: above pytest's own lines, past its capturing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from lab.model.record import Record
+from lab.report.escape import escape_text
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """A listener of the lab's session that shows its notes."""
+
+    config: pytest.Config
+
+    def note(self, line: str) -> None:
+        """Show a line."""
+        with self.uncaptured():
+            self.write(line)
+
+    def done(self, record: Record) -> None:
+        """The cell's item tells."""
+
+    def pause(self) -> None:
+        """Nothing is shown in between."""
+
+    @contextmanager
+    def uncaptured(self) -> Generator[None]:
+        """While the block lasts, what is written reaches the terminal."""
+        manager = self.config.pluginmanager.getplugin("capturemanager")
+        with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
+            yield
+
+    def write(self, line: str) -> None:
+        """Write a line, where nothing is captured; a worker of pytest-xdist has stderr only."""
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is None:
+            sys.stderr.write(f"permlab: {escape_text(line)}\n")
+        else:
+            reporter.ensure_newline()
+            reporter.write_line(f"permlab: {escape_text(line)}")

@@ -59,9 +59,9 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure permlab beside bare loops of the runtimes, and beside a loop of `docker run --rm` on the same daemon."""
+    """Measure permlab beside bare loops of the runtimes, and beside loops of the engines' own command lines."""
     run(session, "python", "benchmarks/bench.py", *session.posargs)
-    run(session, "python", "benchmarks/engines.py", "docker")
+    run(session, "python", "benchmarks/engines.py")
 
 
 @nox.session

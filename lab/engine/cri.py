@@ -190,6 +190,12 @@ class CriEngine:
             seconds={**prepared.seconds, "execute": time.monotonic() - started},
         )
 
+    def beside(self, image: Image, settings: Settings) -> tuple[Containerd, str]:
+        """The containerd, and the name of a cell's image on it, for another program."""
+        if self._daemon is None:
+            raise EngineError(f"{self.name} is not open")
+        return self._daemon, self._image(self._daemon, image, settings)
+
     def interrupt(self) -> None:
         """Kill the containers that other threads wait for."""
         self._stopping.set()

@@ -10,8 +10,7 @@ from lab.errors import LabError
 from lab.model.engine import EngineFamily
 from lab.provision.cache import default_cache
 from lab.provision.engines import engine_releases, find_engine, installed_engines, pull_engine, verify_engine
-
-EXIT_FAILED = 3
+from lab.scenario.versions import parse_engine
 
 
 @click.group("engines")
@@ -68,16 +67,16 @@ def pull_command(context: click.Context, names: tuple[str, ...]) -> None:
       permlab engines pull docker podman cri
       permlab engines pull docker@all
     """
-    failed = 0
+    code = 0
     for name in _wanted(names):
         try:
             build = pull_engine(default_cache(), name, progress=tell)
         except LabError as error:
-            failed += 1
+            code = max(code, error.exit_code)
             click.echo(f"✗ {name}  {error}")
         else:
             click.echo(f"✔ {build.name}  {build.reported.splitlines()[0]}  sha256:{build.sha256[:16]}")
-    context.exit(EXIT_FAILED if failed else 0)
+    context.exit(code)
 
 
 @group.command("verify")
@@ -91,21 +90,24 @@ def verify_command(context: click.Context, names: tuple[str, ...]) -> None:
       permlab engines verify
     """
     cache = default_cache()
-    failed = 0
+    code = 0
     for name in _wanted(names) if names else [str(build.name) for build in installed_engines(cache)]:
         try:
             click.echo(f"✔ {name}  sha256:{verify_engine(cache, name).sha256}")
         except LabError as error:
-            failed += 1
+            code = max(code, error.exit_code)
             click.echo(f"✗ {name}  {error}")
-    context.exit(EXIT_FAILED if failed else 0)
+    context.exit(code)
 
 
 def _wanted(names: tuple[str, ...]) -> list[str]:
-    """The names, with ``all`` and ``FAMILY@all`` in full."""
+    """The names, with ``all`` and ``FAMILY@all`` in full; raises :class:`InputError` for one that is none."""
     every = {"all": [str(release.name) for release in engine_releases()]}
     every |= {
         f"{family}@all": [str(release.name) for release in engine_releases() if release.name.family is family]
         for family in EngineFamily
     }
-    return [full for name in names for full in every.get(name, [name])]
+    wanted = [full for name in names for full in every.get(name, [name])]
+    for name in wanted:
+        parse_engine(name)
+    return wanted

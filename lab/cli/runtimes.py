@@ -21,7 +21,13 @@ EXIT_FAILED = 3
 
 @click.group("runtimes")
 def group() -> None:
-    """Provision runtimes: from releases, Go modules, crates, Debian suites, or a file of yours."""
+    """Provision runtimes: from releases, Go modules, crates, Debian suites, or a file of yours.
+
+    \b
+    Examples:
+      permlab runtimes list --all
+      permlab runtimes pull 'runc>=1.1,<1.2'
+    """
 
 
 @group.command("list")
@@ -48,6 +54,9 @@ def list_command(*, everything: bool) -> None:
                 runtime.sha256[:16] if runtime else "",
             )
         )
+    if not rows:
+        tell("no runtime is in the cache yet; `permlab runtimes list --all` shows what can be had")
+        return
     click.echo(tabulate(rows, headers=("runtime", "released", "here", "origin", "sha256"), tablefmt="simple"))
 
 

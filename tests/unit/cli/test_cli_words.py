@@ -119,6 +119,7 @@ def test_planning_provisions_and_writes_nothing(tmp_path: Path, place: dict[str,
         (("show", "x"), 2, "no stored run 'last'"),
         (("judge", "2020"), 2, "no stored run '2020'"),
         (("runtimes", "pull", "docker@20"), 2, "does not name a runtime"),
+        (("engines", "pull", "docker", "dokcer"), 2, "does not name an engine"),
     ],
 )
 def test_bad_input_is_told_and_exits_with_2(

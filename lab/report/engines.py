@@ -58,7 +58,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         engines=frozenset({EngineFamily.CRI}),
         causes=frozenset({"userns-incompatible"}),
-        reason="containerd 2 asks the runtime to map the ids of mounts, where containerd 1.7 copies the image",
+        reason="containerd 2 has the runtime map the ids of mounts; containerd 1.7 cannot, and copies the image",
         source="https://github.com/containerd/containerd/blob/main/docs/user-namespaces/README.md",
     ),
     Policy(

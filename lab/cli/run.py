@@ -186,10 +186,12 @@ def _report(run: Run, *, form: str, reports: Path, ended: Ended) -> int:
     tell(f"run {run.header.id} is stored; reports: {reports / name}.md, .json")
     if ended is not Ended.COMPLETE:
         tell(f"{ended}; continue with `permlab run --resume {run.header.id}`")
-    if ended is Ended.INTERRUPTED:
-        return EXIT_INTERRUPTED
-    kinds = {record.verdict.kind for record in run.records}
-    measured = kinds - {"skipped", "errored"}
-    if measured and (run.void or any(held(record) is False for record in run.records)):
+    return EXIT_INTERRUPTED if ended is Ended.INTERRUPTED else exit_code(run)
+
+
+def exit_code(run: Run) -> int:
+    """Whether all expectations held; an errored cell is a fault of the lab or the host, never one that did not."""
+    measured = [record for record in run.records if record.verdict.kind not in {"skipped", "errored"}]
+    if measured and (run.void or any(held(record) is False for record in measured)):
         return EXIT_NOT_HELD
-    return EXIT_ENVIRONMENT if "errored" in kinds else 0
+    return EXIT_ENVIRONMENT if any(record.verdict.kind == "errored" for record in run.records) else 0

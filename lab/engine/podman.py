@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from lab import children
 from lab.engine.base import EngineContext, Job, Prepared
@@ -109,7 +110,7 @@ class PodmanEngine:
         return home, home.image(image, config_of(image.config, settings), settings.rootfs, runtime)
 
     def prepare(self, job: Job) -> Prepared:
-        """Make fixtures and load the image; what fails is noted, not raised."""
+        """Make fixtures, load the image, create the container; what fails is noted, not raised."""
         started = time.monotonic()
         prepared = Prepared(job=job)
         try:
@@ -117,9 +118,11 @@ class PodmanEngine:
         except LabError as error:
             prepared.fault = f"{error.brief}: {error.details}"
         else:
-            prepared.state = cell
+            prepared.state = container = Container(cell=cell, settings=job.resolved.settings)
             said = {"create": cell.create, "exec": cell.exec}
             prepared.config = json.dumps({verb: words for verb, words in said.items() if words is not None})
+            if not cell.home.caller.auto:
+                container.create()
         prepared.seconds["prepare"] = time.monotonic() - started
         return prepared
 
@@ -181,30 +184,33 @@ class PodmanEngine:
 
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None]) -> Observation:
         """Make the cell's calls, and look at the host before and after."""
-        cell = prepared.state
-        if not isinstance(cell, PodmanCell):
+        container = prepared.state
+        if not isinstance(container, Container):
             return Observation(refusal=prepared.refusal, fault=prepared.fault, seconds=prepared.seconds)
-        settings = prepared.job.resolved.settings
         started = time.monotonic()
-        before = look(cell.bundle, settings.host)
-        container = Container(cell=cell, settings=settings)
-        with cell.home.alone if cell.home.caller.auto else contextlib.nullcontext():
-            try:
-                container.run(meanwhile)
-            except OSError as error:
-                container.fault = f"podman cannot be started: {error}"
-            finally:
-                if not self._stopping.is_set():
-                    container.remove()
+        home, prepared.rest = container.cell.home, partial(self._finish, prepared, container)
+        with home.alone if home.caller.auto else contextlib.nullcontext():
+            if home.caller.auto:
+                container.create()
+            container.run(meanwhile)
+            prepared.seconds["execute"] = time.monotonic() - started
+            if home.caller.auto or container.fault is not None:
+                return prepared.complete(Observation())
+        return Observation()
+
+    def _finish(self, prepared: Prepared, container: Container, _: Observation) -> Observation:
+        started = time.monotonic()
+        if not self._stopping.is_set():
+            container.remove()
         return Observation(
             calls=tuple(container.calls),
             reached=container.reached,
             exit_code=container.exit_code,
             output=container.output,
-            host_before=before,
-            host_after=look(cell.bundle, settings.host),
+            host_before=container.before,
+            host_after=look(container.cell.bundle, container.settings.host),
             fault=container.fault,
-            seconds={**prepared.seconds, "execute": time.monotonic() - started},
+            seconds={**prepared.seconds, "finish": time.monotonic() - started},
         )
 
     def interrupt(self) -> None:
@@ -214,9 +220,9 @@ class PodmanEngine:
             kill_cgroups(cgroup)
 
     def discard(self, prepared: Prepared) -> None:
-        """Remove the cell's files; its container is gone already."""
-        if isinstance(prepared.state, PodmanCell):
-            remove_bundle(prepared.state.bundle)
+        """Remove the cell's files; its container is gone already, or goes with the storage."""
+        if isinstance(prepared.state, Container):
+            remove_bundle(prepared.state.cell.bundle)
 
     def close(self) -> None:
         """End what podman left: conmon and containers of a run that was stopped, rootless podmans' pause processes."""

@@ -1,4 +1,8 @@
-"""One cell's container under podman: create, start or exec, inspect, rm, each a call of its own."""
+"""One cell's container under podman: create, start or exec, inspect, rm, each a call of its own.
+
+Every call takes podman tens of milliseconds before it does anything. So the first one is made while the container
+before runs, and the last one while the next one does.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import children, process
-from lab.engine.bundle import Bundle
+from lab.engine.bundle import Bundle, look
 from lab.engine.podman_home import PodmanHome
 from lab.engine.podman_words import SECCOMP
-from lab.model.observation import Call, Reached
+from lab.model.observation import Call, HostFact, Reached
 from lab.model.runtime import Runtime
 from lab.model.settings import Action, Settings
 
@@ -59,23 +63,37 @@ class Container:
     exit_code: int | None = None
     output: bytes = b""
     fault: str | None = None
+    before: tuple[HostFact, ...] = ()
 
     @property
     def name(self) -> str:
         """What podman and the lab call it."""
         return self.cell.bundle.identifier
 
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.fault = f"podman cannot be started: {error}"
+
+    def create(self) -> None:
+        """Look at the host, and create; what podman refuses ends it."""
+        self.before = look(self.cell.bundle, self.settings.host)
+        with self._noting():
+            if self._call("create", *self.cell.filled(self.cell.create), deadline=CALL_DEADLINE).ok:
+                self.reached = Reached.CREATED
+
     def run(self, meanwhile: Callable[[], None]) -> None:
-        """Create and start; what podman refuses ends it."""
-        made = self._call("create", *self.cell.filled(self.cell.create), deadline=CALL_DEADLINE)
-        if not made.ok:
+        """Start what was created, and wait for its end."""
+        if self.reached is Reached.NOTHING:
             return
-        self.reached = Reached.CREATED
-        if self.settings.action is Action.EXEC:
-            self._exec_beside(meanwhile)
-        else:
-            done = self._call("start", "--attach", self.name, deadline=self.settings.deadline, meanwhile=meanwhile)
-            self._ended(done)
+        with self._noting():
+            if self.settings.action is Action.EXEC:
+                self._exec_beside(meanwhile)
+            else:
+                done = self._call("start", "--attach", self.name, deadline=self.settings.deadline, meanwhile=meanwhile)
+                self._ended(done)
 
     def _ended(self, done: process.Completed) -> None:
         """How the process ended, where one was started."""
@@ -132,15 +150,16 @@ class Container:
         """
         if self.reached is Reached.NOTHING:
             return
-        for _ in range(REMOVE_TRIES):
-            done = self._call("rm", "--force", self.name, deadline=CALL_DEADLINE)
-            if done.ok:
-                return
-            if "resource busy" not in done.tail():
-                break
-            self.calls.pop()
-            time.sleep(REMOVE_PAUSE)
-        self.fault = self.fault or f"the container cannot be removed: {done.tail()}"
+        with self._noting():
+            for _ in range(REMOVE_TRIES):
+                done = self._call("rm", "--force", self.name, deadline=CALL_DEADLINE)
+                if done.ok:
+                    return
+                if "resource busy" not in done.tail():
+                    break
+                self.calls.pop()
+                time.sleep(REMOVE_PAUSE)
+            self.fault = self.fault or f"the container cannot be removed: {done.tail()}"
 
     def _call(
         self, verb: str, *words: str, deadline: float, meanwhile: Callable[[], None] | None = None

@@ -95,6 +95,8 @@ def decode(text: str) -> dict[str, Node]:
     opened: list[str] = []
     for line in lines:
         if line == "..":
+            if not opened:
+                raise ValueError("more directories are closed than opened")
             opened.pop()
             continue
         name, *words = line.split(" ")
@@ -109,7 +111,9 @@ _USUAL = Node()
 
 
 def _node(words: dict[str, str]) -> Node:
-    kind = _KINDS[words.get("type", "file")]
+    kind = _KINDS.get(words.get("type", "file"))
+    if kind is None:
+        raise ValueError(f"no such type: {words['type']!r:.80}")
     return Node(
         kind=kind,
         uid=int(words.get("uid", 0)),

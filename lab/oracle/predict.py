@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from lab.classify import checks as fact_checks
 from lab.classify.causes import CAUSES
@@ -46,24 +45,27 @@ class Setup:
     exec: ProcessSpec | str
 
 
-def set_up(
-    config: Mapping[str, Any], settings: Settings, image: Callable[[IdMaps], Nodes], host: int
-) -> Setup | NoPrediction:
+def set_up(config: object, settings: Settings, image: Callable[[IdMaps], Nodes], host: int) -> Setup | NoPrediction:
     """What the predictions of all runtimes share, or why there is none.
 
-    ``config`` is the stored config.json, decoded; ``image`` gives the tree of the image under the cell's maps; ``host``
-    is the capability mask of the lab's process.
+    ``config`` is the stored config.json, decoded, of which a patch may have made anything; ``image`` gives the tree of
+    the image under the cell's maps, or raises ``ValueError``; ``host`` is the capability mask of the lab's process.
     """
     try:
         _check_caller(settings)
         spec = understand(config)
-        files = make_files(image(spec.maps), settings, spec)
+        files = make_files(_tree(image, spec.maps), settings, spec)
         held = names(host)
         return Setup(spec=spec, settings=settings, files=files, host=held, exec=_exec_process(settings, spec, held))
     except Outside as outside:
         return NoPrediction(reason=f"outside the model: {outside}")
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # a patch may make anything of a config
-        return NoPrediction(reason=f"outside the model: a config.json or a tree of no known shape ({error!r})")
+
+
+def _tree(image: Callable[[IdMaps], Nodes], maps: IdMaps) -> Nodes:
+    try:
+        return image(maps)
+    except ValueError as error:
+        raise Outside(f"an image's tree that does not read ({error})") from None
 
 
 def predict(setup: Setup, era: Era) -> Predicted:

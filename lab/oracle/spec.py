@@ -52,41 +52,47 @@ class Spec:
     mounts: tuple[Mapping[str, Any], ...]
 
 
-def understand(config: Mapping[str, Any]) -> Spec:
-    """The config; raises :class:`Outside` for every key and value that the model has no idea of."""
-    _only(config, _TOP, "config.json")
-    linux, root = config.get("linux", {}), config.get("root", {})
-    _only(linux, _LINUX, "linux")
-    _only(root, {"path", "readonly"}, "root")
+def understand(config: object) -> Spec:
+    """A decoded config.json; raises :class:`Outside` for every key, value and shape that the model has no idea of."""
+    config = _object(config, _TOP, "config.json")
+    linux = _object(config.get("linux", {}), _LINUX, "linux")
+    root = _object(config.get("root", {}), {"path", "readonly"}, "root")
     if linux.get("resources", _RESOURCES) != _RESOURCES:
         raise Outside("linux.resources are not the lab's usual ones")
-    _only(linux.get("maskedPaths", ()), set(MASKED), "linux.maskedPaths")
-    _only(linux.get("readonlyPaths", ()), set(READ_ONLY), "linux.readonlyPaths")
-    maps = IdMaps(uids=_lines(linux.get("uidMappings", ())), gids=_lines(linux.get("gidMappings", ())))
-    _check_namespaces(linux.get("namespaces", ()), maps)
+    _only(_texts(linux.get("maskedPaths")), set(MASKED), "linux.maskedPaths")
+    _only(_texts(linux.get("readonlyPaths")), set(READ_ONLY), "linux.readonlyPaths")
+    maps = IdMaps(uids=_lines(linux.get("uidMappings")), gids=_lines(linux.get("gidMappings")))
+    _check_namespaces([_object(one, None, "a namespace") for one in _list(linux.get("namespaces"))], maps)
     return Spec(
         process=understand_process(config.get("process", {})),
         maps=maps,
         readonly_root=root.get("readonly", False) is True,
-        mounts=tuple(config.get("mounts", ())),
+        mounts=tuple(map(_mount, _list(config.get("mounts")))),
     )
 
 
-def understand_process(process: Mapping[str, Any]) -> ProcessSpec:
+def _mount(entry: object) -> Mapping[str, Any]:
+    """An entry of ``mounts``, whose texts are texts."""
+    mount = _object(entry, None, "a mount")
+    for name in ("destination", "type", "source"):
+        _text(mount.get(name, ""))
+    _texts(mount.get("options"))
+    return mount
+
+
+def understand_process(process: object) -> ProcessSpec:
     """``process``, of a config.json or a process.json."""
-    _only(process, _PROCESS, "process")
-    user = process.get("user", {})
-    _only(user, _USER, "process.user")
+    process = _object(process, _PROCESS, "process")
+    user = _object(process.get("user", {}), _USER, "process.user")
     if process.get("terminal"):
         raise Outside("process.terminal")
     if "capabilities" not in process:
         raise Outside("a config without process.capabilities")
-    capabilities = process["capabilities"]
-    _only(capabilities, set(_SETS), "process.capabilities")
-    sets = Sets(**{name: frozenset(map(_text, capabilities.get(name) or ())) for name in _SETS})
+    capabilities = _object(process["capabilities"], set(_SETS), "process.capabilities")
+    sets = Sets(**{name: frozenset(_texts(capabilities.get(name))) for name in _SETS})
     if not sets.consistent:
         raise Outside("capability sets that the kernel does not take as they are")
-    ids = tuple(map(_number, (user.get("uid", 0), user.get("gid", 0), *user.get("additionalGids", ()))))
+    ids = tuple(map(_number, (user.get("uid", 0), user.get("gid", 0), *_list(user.get("additionalGids")))))
     if max(ids) > _HIGHEST_ID:
         raise Outside(f"whether the runtime takes ids beyond {_HIGHEST_ID}")
     cwd = _text(process.get("cwd", ""))
@@ -96,11 +102,31 @@ def understand_process(process: Mapping[str, Any]) -> ProcessSpec:
         uid=ids[0],
         gid=ids[1],
         groups=ids[2:],
-        args=tuple(map(_text, process.get("args", ()))),
+        args=_texts(process.get("args")),
         cwd=cwd,
         sets=sets,
         no_new_privileges=process.get("noNewPrivileges", False) is True,
     )
+
+
+def _object(value: object, known: set[str] | None, where: str) -> Mapping[str, Any]:
+    """A JSON object, with no other than the known keys where these are given."""
+    if not isinstance(value, dict):
+        raise Outside(f"{where}: {value!r:.40} where an object is expected")
+    if known is not None:
+        _only(value, known, where)
+    return value
+
+
+def _list(value: object) -> Sequence[Any]:
+    """A JSON list; none where there is none."""
+    if not isinstance(value, list | tuple | None):
+        raise Outside(f"{value!r:.40} where a list is expected")
+    return value or ()
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(_text, _list(value)))
 
 
 def _only(found: Collection[str], known: set[str], where: str) -> None:
@@ -121,14 +147,17 @@ def _number(value: object) -> int:
     return value
 
 
-def _lines(mappings: Sequence[Mapping[str, int]]) -> Lines:
-    return tuple((_number(line["containerID"]), _number(line["hostID"]), _number(line["size"])) for line in mappings)
+def _lines(mappings: object) -> Lines:
+    lines = (_object(line, None, "a mapping") for line in _list(mappings))
+    return tuple(
+        (_number(one.get("containerID")), _number(one.get("hostID")), _number(one.get("size"))) for one in lines
+    )
 
 
-def _check_namespaces(namespaces: Sequence[Mapping[str, str]], maps: IdMaps) -> None:
+def _check_namespaces(namespaces: Sequence[Mapping[str, Any]], maps: IdMaps) -> None:
     """The usual ones, all new; a user namespace where there are maps, with both of them."""
-    kinds = {one.get("type", "") for one in namespaces}
-    joined = next((one["type"] for one in namespaces if one.get("path")), None)
+    kinds = {_text(one.get("type", "")) for one in namespaces}
+    joined = next((one.get("type") for one in namespaces if one.get("path")), None)
     if joined is not None:
         raise Outside(f"a {joined} namespace that the container joins")
     if kinds - {"user", "cgroup"} != set(NEW_BY_DEFAULT):

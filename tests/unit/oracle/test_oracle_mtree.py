@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.oracle.mtree import decode, encode
+from lab.oracle.mtree import DEFAULTS, decode, encode
 from lab.oracle.tree import Kind, Layer, Node
 from lab.provision.listing import list_tree
 
@@ -55,9 +55,20 @@ def test_a_usual_file_costs_its_name(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_no_such_text_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected"):
-        decode("#mtree\n")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("#mtree\n", "expected"),
+        ("", "expected|unpack"),
+        (f"{DEFAULTS}\n. type=dir\n..\n..\n", "more directories"),
+        (f"{DEFAULTS}\n. type=door\n", "no such type: 'door'"),
+        (f"{DEFAULTS}\n. type=dir uid=x\n", "invalid literal"),
+        (f"{DEFAULTS}\n. type\n", "update sequence"),
+    ],
+)
+def test_what_is_no_such_text_is_refused(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        decode(text)
 
 
 def test_a_layer_changes_nothing_below_it() -> None:

@@ -88,7 +88,7 @@ def test_a_prediction_never_fills_a_cell_that_was_not_measured() -> None:
     ("change", "words"),
     [
         ({"images": {}}, "without the image's tree"),
-        ({"images": {"i": {"tree": "nothing"}}}, "no known shape"),
+        ({"images": {"i": {"tree": "nothing"}}}, "tree that does not read"),
         ({"configs": {}}, "without the image's tree, or without the config"),
     ],
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from lab.engine.base import Engine, Job, Prepared
 from lab.engine.registry import Engines
@@ -28,6 +28,8 @@ from lab.provision.cache import Cache
 from lab.provision.images import pull_image
 from lab.provision.pulling import pull_all
 from lab.provision.runtimes import verify
+
+T = TypeVar("T")
 
 WORTH_TELLING = 0.5
 """Seconds from which on the making of an image is told; less is the cache's."""
@@ -127,6 +129,22 @@ def supply(cache: Cache, engines: Engines, waiting: Mapping[str, list[Waiting]],
         flow.fail(error)
     finally:
         flow.close()
+
+
+def ready_now(cache: Cache, engines: Engines, waiting: Waiting, note: Callable[[str], None]) -> Ready:
+    """One task with what is provisioned for it here and now, in the caller's thread."""
+    image, engine = Future[Image](), Future[Engine]()
+    _settle(image, lambda: pull_image(cache, waiting.resolved.image))
+    _settle(engine, lambda: engines.ready(waiting.resolved.engine, note))
+    runtime = next(runtime for _, runtime in pull_all(cache, [waiting.resolved.runtime], progress=note))
+    return Ready(waiting=waiting, runtime=_checked(cache, runtime), image=image, engine=engine)
+
+
+def _settle(future: Future[T], make: Callable[[], T]) -> None:
+    try:
+        future.set_result(make())
+    except LabError as error:
+        future.set_exception(error)
 
 
 def _when_done(one: Future[Any], other: Future[Any], call: Callable[[], None]) -> None:

@@ -50,7 +50,7 @@ def patch(cache: Cache, binary: Path, libraries: Path) -> None:
     """
     original = binary.read_bytes()
     loader = next(libraries.glob("ld-linux*.so.*"))
-    argv = [_patchelf(cache), "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries)]
+    argv = [patchelf(cache), "--set-interpreter", str(loader), "--force-rpath", "--set-rpath", str(libraries)]
     done = tool([*argv, str(binary)], deadline=PATCH_DEADLINE)
     if not done.ok:
         raise BuildFailed(f"{binary.name} cannot be patched", details=done.tail())
@@ -76,20 +76,25 @@ def libraries_of(cache: Cache, packages: Sequence[Deb]) -> Entry:
     return cache.make("libraries", f"{suite}-{name}-{digest}", partial(_unpack_libraries, cache, debs))
 
 
+def copy_libraries(root: Path, directory: Path) -> None:
+    """Copy all shared libraries of an unpacked suite, the loader among them, flat into one directory."""
+    for library in [*root.glob("lib/*-linux-gnu/*.so*"), *root.glob("usr/lib/*-linux-gnu/*.so*")]:
+        if library.is_file():
+            shutil.copy(library.resolve(), directory / library.name)
+
+
 def _unpack_libraries(cache: Cache, debs: Sequence[Deb], directory: Path) -> Mapping[str, object]:
     with cache.scratch() as work:
         for deb in debs:
             unpack(deb.path, work)
-        for library in [*work.glob("lib/*-linux-gnu/*.so*"), *work.glob("usr/lib/*-linux-gnu/*.so*")]:
-            if library.is_file():
-                shutil.copy(library.resolve(), directory / library.name)
+        copy_libraries(work, directory)
     files = {library.name: sha256_file(library) for library in sorted(directory.iterdir())}
     if not any(name.startswith("ld-linux") for name in files):
         raise ProvisionError("the packages hold no loader", details=", ".join(d.name for d in debs))
     return {"files": files, "packages": {deb.name: deb.version for deb in debs}}
 
 
-def _patchelf(cache: Cache) -> str:
+def patchelf(cache: Cache) -> str:
     """The host's patchelf, else Debian's from the cache."""
     host = shutil.which("patchelf")
     if host is not None:

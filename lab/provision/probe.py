@@ -90,7 +90,7 @@ def _build(cache: Cache, sources: Mapping[str, bytes], directory: Path) -> Mappi
     with cache.scratch() as work:
         for name, text in sources.items():
             (work / name).write_bytes(text)
-        _compile(toolchain, work, [name for name in sources if name.endswith(".c")], target)
+        compile_static(toolchain, work, [name for name in sources if name.endswith(".c")], target)
     target.chmod(0o755)
     _check(target)
     return {
@@ -102,7 +102,8 @@ def _build(cache: Cache, sources: Mapping[str, bytes], directory: Path) -> Mappi
     }
 
 
-def _compile(toolchain: CToolchain, work: Path, names: list[str], target: Path) -> None:
+def compile_static(toolchain: CToolchain, work: Path, names: list[str], target: Path) -> None:
+    """Compile C sources in ``work`` to one static program; raises :class:`BuildFailed`."""
     built = run(
         [toolchain.cc, *FLAGS, "-o", str(target), *names],
         deadline=BUILD_DEADLINE,
@@ -111,9 +112,9 @@ def _compile(toolchain: CToolchain, work: Path, names: list[str], target: Path) 
     )
     if not built.ok:
         raise BuildFailed(
-            "the probe could not be compiled",
+            f"{target.name} could not be compiled",
             details=f"{toolchain.description}: {built.tail()}",
-            resolution="the probe needs a C11 compiler and a static C library (Debian: apt-get install gcc libc6-dev)",
+            resolution="it needs a C11 compiler and a static C library (Debian: apt-get install gcc libc6-dev)",
         )
 
 

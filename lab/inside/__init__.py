@@ -1,0 +1,1 @@
+"""Inside a running cell: its container held, and programs run in it as its process is."""

@@ -23,6 +23,7 @@ from lab.model.scenario import Scenario, Task
 from lab.provision.cache import default_cache
 from lab.provision.images import pull_image
 from lab.provision.pulling import pull_all
+from lab.pytest_plugin.plugin import RUNS
 from lab.pytest_plugin.showing import Showing
 from lab.report.expectations import held
 from lab.scenario.load import CONTROLS, find, load
@@ -138,6 +139,7 @@ def _opened(config: pytest.Config, texts: Mapping[str, str]) -> Bench:
     showing = Showing(config)
     with ExitStack() as stack:
         writer = stack.enter_context(_new_run(config, {CONTROLS: read_text(controls), **texts}))
+        config.stash.setdefault(RUNS, []).append(writer.path.stem)
         if _in_main_thread():
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _stop))
         with showing.uncaptured():

@@ -47,7 +47,10 @@ def not_as_expected(record: Record, *, run: str, scenario: str) -> NotAsExpected
     found = found_words(record.verdict)
     wanted = "nothing" if record.expectation is None else wanted_words(record.expectation)
     brief = f"expected {wanted}, found {found}"
-    lines = (f"{name:<10}{line}" for name, line in (*_facts(record, wanted, found), *commands(record, run, scenario)))
+    lines = (
+        f"{name:<10}{line}".rstrip()
+        for name, line in (*_facts(record, wanted, found), *commands(record, run, scenario))
+    )
     return NotAsExpected(brief, "\n".join(lines))
 
 
@@ -68,7 +71,7 @@ def _facts(record: Record, wanted: str, found: str) -> Iterator[tuple[str, str]]
 def commands(record: Record, run: str, scenario: str) -> Iterator[tuple[str, str]]:
     """Commands to paste."""
     yield "", ""
-    yield "look", f"{show_command(record)} --run {run}"
+    yield "show", f"{show_command(record)} --run {run}"
     yield "again", again_command(replace(record, scenario=scenario))
     if reproducible(record):
         yield "repro", f"{repro_command(record)} --run {run}"

@@ -11,7 +11,7 @@ import pytest
 from lab.codec import settings_digest
 from lab.errors import LabError, SourceUnreachable
 from lab.model.record import Record
-from lab.model.verdict import Denied, Errored, Failed, Skipped
+from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.pytest_plugin.bench import Bench, broken_controls, open_bench
 from lab.pytest_plugin.choice import activate
 from lab.pytest_plugin.failure import LabFault, commands, not_as_expected
@@ -75,6 +75,9 @@ def tell_outcome(item: CellItem, measured: Measured) -> None:
             raise LabFault(brief, _text(brief, commands(record, measured.run, item.scenario_file.shown)))
     if held(record) is False or intermittent(record):
         raise not_as_expected(record, run=measured.run, scenario=item.scenario_file.shown)
+    if not isinstance(record.verdict, Passed):
+        because = "no expectation" if record.expectation is None else "as expected"
+        item.user_properties.append(("permlab-shown", f"{found_words(record.verdict)}, {because}"))
 
 
 def _properties(measured: Measured) -> Iterator[tuple[str, object]]:
@@ -85,8 +88,6 @@ def _properties(measured: Measured) -> Iterator[tuple[str, object]]:
         yield "permlab-cause", verdict.cause
         yield "permlab-phase", verdict.phase.value
         yield "permlab-evidence", escape_text(verdict.evidence)
-        because = "no expectation" if measured.record.expectation is None else "as expected"
-        yield "permlab-shown", f"{found_words(verdict)}, {because}"
 
 
 def _bench(item: CellItem) -> Bench:
@@ -111,7 +112,7 @@ def _trust(item: CellItem, broken: Sequence[Record], run: str) -> None:
             _text(
                 brief,
                 [pair for one in broken for pair in (("control", one.cell), ("found", found_words(one.verdict)))]
-                + [("look", f"{show_command(broken[0])} --run {run}")],
+                + [("show", f"{show_command(broken[0])} --run {run}")],
             ),
         )
 

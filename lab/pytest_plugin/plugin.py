@@ -18,6 +18,8 @@ SHORT = ("--runtime", "--engine")
 
 SCHEMA = b"scenario.schema.json"
 """The end of what a scenario file names in its ``#:schema`` line."""
+RUNS: pytest.StashKey[list[str]] = pytest.StashKey()
+"""The ids of the runs that this process writes."""
 _HEAD = 2048
 """Bytes of a file that are searched for one."""
 
@@ -110,7 +112,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell which runs hold what was measured, and how to look at it."""
-    found = [
+    found = terminalreporter.config.stash.get(RUNS, []) + [  # a worker's runs are known by its reports only
         str(value)
         for reports in terminalreporter.stats.values()
         for report in reports

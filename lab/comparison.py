@@ -15,10 +15,11 @@ from enum import StrEnum
 from typing import Literal
 
 from lab.classify.again import run_judged_again
+from lab.model.platform_release import RELEASE, in_families
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 
-BESIDE_SETTINGS = frozenset({"image", "runtime", "engine"})
+BESIDE_SETTINGS = frozenset({"image", "release", "runtime", "engine"})
 """The axes that are no part of a cell's settings (see ``lab.codec.settings_digest``)."""
 
 Part = Literal["runtime", "image", "engine", "probe"]
@@ -197,6 +198,15 @@ def cells(run: Run) -> tuple[Record, ...]:
     return tuple({record.cell: record for record in chosen}.values())
 
 
+def shared_axes(axes: Mapping[str, str], compared: Collection[str]) -> dict[str, str]:
+    """What a cell must have in common with its partner: all axes but the compared ones.
+
+    Of the runtimes and engines of two platform releases this is the family.
+    """
+    shown = in_families(axes) if RELEASE in compared else axes
+    return {name: value for name, value in shown.items() if name not in compared}
+
+
 def _cells(side: Side, other: Side, where: Where) -> tuple[dict[_Key, Record], list[Misfit]]:
     """The cells of one side by what they must share with a partner, and those that belong to no side.
 
@@ -207,8 +217,7 @@ def _cells(side: Side, other: Side, where: Where) -> tuple[dict[_Key, Record], l
     outside: list[Misfit] = []
     for record in cells(side.run):
         if side.has(record):
-            rest = frozenset(pair for pair in record.axes.items() if pair[0] not in side.values)
-            found[record.scenario, rest] = record
+            found[record.scenario, frozenset(shared_axes(record.axes, side.values).items())] = record
         elif not one_run or (where == "left" and not other.has(record)):
             reason = _outside(record, side, other if one_run else None)
             outside.append(Misfit(side=where, record=record, reason=reason))

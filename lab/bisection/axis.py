@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.errors import InputError
+from lab.model.platform_release import RELEASE, shipped_with
 from lab.model.runtime import Family
 from lab.model.scenario import Cell, Scenario, Task
 from lab.provision.catalogue import load_catalogue
@@ -48,8 +49,10 @@ def asking_for(scenario: Scenario, cell: Cell) -> Task | str:
 
 
 def moved(cell: Cell, values: dict[str, str]) -> Cell:
-    """The cell with other values on some of its axes."""
-    return make_cell(cell.scenario, tuple((name, values.get(name, value)) for name, value in cell.axes))
+    """The cell with other values on some of its axes; another release brings its runtime and engine."""
+    axes = {name: values.get(name, value) for name, value in cell.axes}
+    changed = not values.keys().isdisjoint({RELEASE, ENGINE})
+    return make_cell(cell.scenario, tuple((shipped_with(axes) if changed else axes).items()))
 
 
 def open_id(cell: Cell, axis: str) -> str:

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from lab.cli.common import load_named, runtime_words, selection
+from lab.cli.common import RELEASES, load_named, runtime_words, selection
 from lab.library import plan
 
 
 @click.command("plan")
 @click.argument("scenarios", nargs=-1, required=True)
 @selection
+@RELEASES
 @click.option("--ids", is_flag=True, help="Print the ids of the cells and nothing else, one a line.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="How to print the plan.")
 def command(**kwargs: Any) -> None:
@@ -33,11 +34,12 @@ def run(
     patterns: tuple[str, ...],
     where: str | None,
     runtimes: str | None,
+    releases: str | None,
     ids: bool,
     form: str,
 ) -> None:
     """Expand and print; nothing is provisioned and nothing is started."""
-    found = plan(load_named(scenarios), runtimes=runtime_words(runtimes), cells=patterns, where=where)
+    found = plan(load_named(scenarios, releases), runtimes=runtime_words(runtimes), cells=patterns, where=where)
     if ids:
         click.echo("\n".join(cell.id for cell in found.cells))
         return

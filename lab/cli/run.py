@@ -14,6 +14,7 @@ import click
 from lab.cli.common import (
     EXIT_INTERRUPTED,
     EXIT_NOT_HELD,
+    RELEASES,
     load_named,
     runtime_words,
     selection,
@@ -51,6 +52,7 @@ class Ended(StrEnum):
 @click.command("run")
 @click.argument("scenarios", nargs=-1)
 @selection
+@RELEASES
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Cells at once (default: all cores).")
 @click.option(
     "--deadline",
@@ -86,6 +88,7 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
     Examples:
       permlab run chdir-cwd
       permlab run chdir-cwd --runtimes 'runc>=1.0.0rc92,<1.1' --where 'caps == "cri"'
+      permlab run chdir-cwd --release debian-12,debian-13
       permlab run my-scenario.toml -j 2 --format json > result.json
       permlab run --resume last
     """
@@ -98,6 +101,7 @@ def run(
     patterns: tuple[str, ...],
     where: str | None,
     runtimes: str | None,
+    releases: str | None,
     jobs: int | None,
     deadline: float | None,
     docker_host: str | None,
@@ -119,7 +123,7 @@ def run(
     else:
         if not scenarios:
             raise InputError("no scenario is named", resolution="try `permlab run chdir-cwd` or `permlab scenarios`")
-        chosen = plan(load_named(scenarios), runtimes=runtime_words(runtimes), cells=patterns, where=where)
+        chosen = plan(load_named(scenarios, releases), runtimes=runtime_words(runtimes), cells=patterns, where=where)
         writer, tasks = begin(chosen, argv=sys.argv[1:])
     with writer:
         ended = _execute(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,30 +12,32 @@ import click
 from lab.cli.common import EXIT_INTERRUPTED, runtime_words, selection, tell
 from lab.cli.diff import FORMAT, show
 from lab.cli.progress import Progress, interruptible
-from lab.codec import read_text
-from lab.comparison import Side, compare
+from lab.comparison import Side, compare, shared_axes
 from lab.errors import InputError
 from lab.library import check_where
 from lab.model.engine import EngineFamily
+from lab.model.platform_release import RELEASE
 from lab.model.record import Run
 from lab.model.runtime import Family
 from lab.model.scenario import Cell, Scenario
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
-from lab.provision.engines import engine_releases, find_release
+from lab.provision.engines import find_release
 from lab.report.matrix import ENGINE, RUNTIME
 from lab.scenario.expand import expand, select
 from lab.scenario.load import CONTROLS, find, load_all, shipped_directory
+from lab.scenario.releases import family_words, on_releases
 from lab.scenario.versions import expand_runtimes, name_key, parse_engine
+from lab.scenario.write import text_of
 from lab.session import new_header, open_session, tasks_of
 from lab.store import runs as store
 
-_PLATFORM = re.compile(r"(?P<distribution>debian)-(?P<release>\d+)")
+_PLATFORM = "debian-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
-    """From some values of some axes to others. ``runtimes`` are what the cells run on: both, where they change."""
+    """From one value of an axis to another. ``runtimes`` are what the cells run on: both, where they change."""
 
     before: Mapping[str, str]
     after: Mapping[str, str]
@@ -61,8 +61,9 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
     """Run SCENARIOS with X and with Y, controls included, and show what changed: as `permlab diff` does.
 
     Without SCENARIOS, every shipped scenario that has cells for both. X and Y are two runtimes or two engines, of any
-    families, or two releases of a platform: debian-12 is Docker and runc as Debian 12 builds them. An engine is
-    measured with the runtimes of --runtimes, or with the newest release of runc that the lab knows.
+    families, or two releases of a platform: debian-12 is docker, podman, containerd (cri), runc and crun as Debian 12
+    has them. An engine is measured with the runtimes of --runtimes, or with the newest release of runc that the lab
+    knows; of a release --runtimes and --where choose what is measured.
 
     \b
     Examples:
@@ -71,6 +72,7 @@ def command(context: click.Context, /, **kwargs: Any) -> None:
       permlab upgrade --from runc@1.4.3 --to crun@1.28 --where 'caps == "cri"'
       permlab upgrade --from docker@20.10.24 --to docker@26.1.5 chdir-cwd --runtimes runc@1.1.15
       permlab upgrade --from debian-12 --to debian-13 chdir-cwd
+      permlab upgrade --from debian-11 --to debian-12 chdir-cwd --runtimes runc --where 'engine in "podman"'
 
     \b
     Exit codes:
@@ -108,7 +110,7 @@ def run(
     if len(chosen) < len(loaded):
         names = sorted(paths.keys() - {scenario.id for scenario in chosen})
         tell(f"left out, with no cell for both: {', '.join(names)}")
-    measured = _measure(upgrade, chosen, paths, patterns=patterns, where=where, jobs=jobs, reuse=reuse)
+    measured = _measure(upgrade, chosen, patterns=patterns, where=where, jobs=jobs, reuse=reuse)
     if not measured.finished:
         tell("interrupted; what was measured is stored: the same command with --reuse takes it from there")
         return EXIT_INTERRUPTED
@@ -128,6 +130,8 @@ def upgrade_of(before: str, after: str, runtimes: tuple[str, ...]) -> Upgrade:
         )
     if one == other:
         raise InputError(f"--from and --to are both {', '.join(one.values())}")
+    if RELEASE in one:
+        return Upgrade(before=one, after=other, runtimes=family_words(RUNTIME, runtimes) if runtimes else ())
     if RUNTIME not in one:
         return Upgrade(before=one, after=other, runtimes=runtimes or (_newest_runc(),))
     if runtimes:
@@ -136,10 +140,9 @@ def upgrade_of(before: str, after: str, runtimes: tuple[str, ...]) -> Upgrade:
 
 
 def _values(word: str) -> dict[str, str]:
-    """What a word says: the values of axes."""
-    platform = _PLATFORM.fullmatch(word)
-    if platform:
-        return _platform(word, f"{platform['distribution']}{platform['release']}")
+    """What a word says: the value of an axis."""
+    if word.startswith(_PLATFORM):
+        return {RELEASE: family_words(RELEASE, (word,))[0]}
     if word.partition("@")[0] in set(EngineFamily):
         engine = parse_engine(word)
         if engine.family is not EngineFamily.OCI:
@@ -151,18 +154,6 @@ def _values(word: str) -> dict[str, str]:
     return {RUNTIME: names[0]}
 
 
-def _platform(word: str, build: str) -> dict[str, str]:
-    """A release of a distribution: its build of Docker above its own build of runc, by the catalogues."""
-    runtimes = [one.name for one in load_catalogue() if one.name.family is Family.RUNC]
-    engines = [one.name for one in engine_releases() if one.name.family is EngineFamily.DOCKER]
-    runtime = [str(name) for name in runtimes if name.build == build]
-    engine = [str(replace(name, build=None)) for name in engines if name.build == build]  # as scenarios name it
-    if not runtime or not engine:
-        known = {name.build for name in runtimes} & {name.build for name in engines} - {None}
-        raise InputError(f"no platform release {word!r}", details=f"there are: {', '.join(sorted(map(str, known)))}")
-    return {RUNTIME: runtime[-1], ENGINE: engine[-1]}
-
-
 def _newest_runc() -> str:
     """What engines are measured with when the user names no runtime."""
     names = [release.name for release in load_catalogue() if release.default and release.name.family is Family.RUNC]
@@ -171,28 +162,44 @@ def _newest_runc() -> str:
 
 def has_pair(upgrade: Upgrade, scenario: Scenario, patterns: tuple[str, ...], where: str | None) -> bool:
     """Whether two chosen cells of a scenario are equal in all but the axes of the upgrade."""
-    plan = expand(_asked(upgrade, scenario), load_catalogue(), upgrade.runtimes)
+    if RELEASE in scenario.axes and RELEASE not in upgrade.before:
+        return False
+    try:
+        asked = _asked(upgrade, scenario)
+    except InputError:
+        return False  # on releases that have none of its runtimes
+    plan = expand(asked, load_catalogue(), upgrade.runtimes)
     rests: dict[tuple[str, ...], set[tuple[tuple[str, str], ...]]] = {}
     for cell in select(plan.cells, patterns, where):
         if upgrade.measures(cell):
             side = tuple(cell.value(axis) for axis in upgrade.before)
-            rests.setdefault(side, set()).add(tuple(pair for pair in cell.axes if pair[0] not in upgrade.before))
+            rests.setdefault(side, set()).add(tuple(shared_axes(dict(cell.axes), upgrade.before).items()))
     before, after = (rests.get(tuple(side.values()), set()) for side in (upgrade.before, upgrade.after))
     return not before.isdisjoint(after)
 
 
 def _asked(upgrade: Upgrade, scenario: Scenario) -> Scenario:
-    """The scenario with both engines in the place of its own; runtimes are replaced when it is expanded."""
+    """The scenario with both engines or releases in the place of its own; runtimes are replaced when it is expanded.
+
+    Controls know no release: they have the runtimes that the other cells have.
+    """
+    if RELEASE in upgrade.before:
+        names = (upgrade.before[RELEASE], upgrade.after[RELEASE])
+        return scenario if scenario.id == CONTROLS else on_releases(scenario, names, load_catalogue())
     if ENGINE not in upgrade.before:
         return scenario
     engines = tuple(dict.fromkeys((upgrade.before[ENGINE], upgrade.after[ENGINE])))
     return replace(scenario, axes={**scenario.axes, ENGINE: engines})
 
 
+def _belongs(upgrade: Upgrade, cell: Cell) -> bool:
+    """Whether a cell is measured: one of a side, or a control of a runtime that one has."""
+    return upgrade.measures(cell) or (RELEASE in upgrade.before and cell.scenario == CONTROLS)
+
+
 def _measure(
     upgrade: Upgrade,
     scenarios: Sequence[Scenario],
-    paths: Mapping[str, Path],
     *,
     patterns: tuple[str, ...],
     where: str | None,
@@ -201,10 +208,10 @@ def _measure(
 ) -> Run:
     """Run both sides and the controls of both; the run as it is stored, unfinished when it was interrupted."""
     controls = () if any(scenario.id == CONTROLS for scenario in scenarios) else load_all([find(CONTROLS)])
-    texts = {scenario.id: read_text(paths.get(scenario.id) or find(CONTROLS)) for scenario in (*scenarios, *controls)}
-    header = new_header(texts, argv=sys.argv[1:], runtimes=upgrade.runtimes, patterns=patterns, where=where)
     every = [_asked(upgrade, scenario) for scenario in (*scenarios, *controls)]
-    tasks = [task for task in tasks_of(every, upgrade.runtimes, patterns, where) if upgrade.measures(task.cell)]
+    texts = {scenario.id: text_of(scenario) for scenario in every}
+    header = new_header(texts, argv=sys.argv[1:], runtimes=upgrade.runtimes, patterns=patterns, where=where)
+    tasks = [task for task in tasks_of(every, upgrade.runtimes, patterns, where) if _belongs(upgrade, task.cell)]
     progress = Progress()
     with (
         store.create(store.runs_directory(), header) as writer,

@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from lab.explain.cures import AS_IS, Cure
+from lab.model.platform_release import RELEASE
 from lab.model.scenario import BUILT_IN_AXES, LAST_AXES, Cell, Scenario, Task
 from lab.scenario.expand import make_cell
 from lab.scenario.load import parse
@@ -49,7 +50,9 @@ def variant(
     """
     name = f"{scenario.id}-cures"
     own = {axis: {cell.value(axis): fragments[cell.value(axis)]} for axis, fragments in scenario.own_axes.items()}
-    axes: dict[str, Any] = {axis: [cell.value(axis)] for axis in BUILT_IN_AXES if axis in dict(cell.axes)}
+    # what a release stands for is said by the runtime and the engine, which are asked for one by one here
+    kept = [axis for axis in BUILT_IN_AXES if axis in dict(cell.axes) and axis != RELEASE]
+    axes: dict[str, Any] = {axis: [cell.value(axis)] for axis in kept}
     axes |= {"runtime": [cell.value("runtime"), *runtimes], "engine": [cell.value("engine")]}
     axis = next(name for name in NAMES if name not in own)
     lift: dict[str, Any] = {} if checked else {"checks": []}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from lab.model.settings import Settings
 
-BUILT_IN_AXES = ("image", "platform", "image_user", "image_workdir", "user", "cwd", "caps", "userns")
+BUILT_IN_AXES = ("image", "platform", "release", "image_user", "image_workdir", "user", "cwd", "caps", "userns")
 """Axes whose values are plain strings, in the order in which they stand in a cell's id, before a scenario's own."""
 
 LAST_AXES = ("runtime", "engine")

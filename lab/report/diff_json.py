@@ -5,9 +5,9 @@ Everything outside ASCII is written as ``\uXXXX``, so that printing the document
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from lab.comparison import Change, Comparison, Pair, Side
+from lab.comparison import Change, Comparison, Pair, Side, shared_axes
 from lab.model.record import Record
 from lab.model.verdict import Denied, Errored, Failed, Skipped
 from lab.report.diff_document import (
@@ -91,10 +91,9 @@ def _side(side: Side) -> SideEntry:
 
 
 def _pair(pair: Pair, axes: Collection[str]) -> PairEntry:
-    shared: Mapping[str, str] = {name: value for name, value in pair.left.axes.items() if name not in axes}
     return PairEntry(
         scenario=pair.left.scenario,
-        axes=shared,
+        axes=shared_axes(pair.left.axes, axes),
         differs=pair.differs,
         swapped=pair.swapped,
         left=_result(pair.left),

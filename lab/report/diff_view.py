@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from lab.comparison import Answer, Change, Comparison, Pair, Part, Side, Swap
+from lab.comparison import Answer, Change, Comparison, Pair, Part, Side, Swap, shared_axes
 from lab.model.record import Record, Run
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.provision.changes import load_changes
@@ -280,18 +280,17 @@ def _table(
     scenario: str, entries: Sequence[_Entry], heads: tuple[str, ...], runs: tuple[Run, ...], compared: Collection[str]
 ) -> Table:
     source = read_source(runs[-1].header.scenarios.get(scenario, ""))
-    names = [
-        name for name in dict.fromkeys(name for entry in entries for name in entry[0].axes) if name not in compared
-    ]
-    known = {name: _values(name, entries, source) for name in names}
+    cells = [(shared_axes(entry[0].axes, compared), entry) for entry in entries]
+    names = dict.fromkeys(name for values, _ in cells for name in values)
+    known = {name: _values(name, [values for values, _ in cells], source) for name in names}
     axes = [name for name in names if len(known[name]) > 1]
-    ordered = sorted(entries, key=lambda entry: [_place(name, entry[0].axes.get(name), source) for name in axes])
+    ordered = sorted(cells, key=lambda cell: [_place(name, cell[0].get(name), source) for name in axes])
     rows = tuple(
         Row(
-            values=tuple((entry[0].axes.get(name),) for name in axes),
+            values=tuple((values.get(name),) for name in axes),
             slots=tuple(Slot(outcome=outcome(record), records=(record,)) for record in entry),
         )
-        for entry in ordered
+        for values, entry in ordered
     )
     for place in reversed(range(len(axes))):
         rows = group_rows(rows, place)
@@ -306,8 +305,8 @@ def _table(
     )
 
 
-def _values(name: str, entries: Sequence[_Entry], source: Source) -> Values:
-    return tuple(sorted({entry[0].axes.get(name) for entry in entries}, key=lambda value: _place(name, value, source)))
+def _values(name: str, cells: Sequence[Mapping[str, str]], source: Source) -> Values:
+    return tuple(sorted({axes.get(name) for axes in cells}, key=lambda value: _place(name, value, source)))
 
 
 def _place(name: str, value: str | None, source: Source) -> tuple[object, ...]:

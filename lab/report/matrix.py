@@ -1,7 +1,8 @@
 """Run → matrices: the view that every renderer shows. Pure.
 
 One matrix for each scenario. Rows are the combinations of all axes but the runtime (and the engine, when a scenario
-has several: it then belongs to the column). Adjacent versions of one runtime whose columns are equal in *every* row
+has several: it then belongs to the column). In a scenario on platform releases these are the columns, and the families
+of runtimes and engines stand in the rows. Adjacent versions of one runtime whose columns are equal in *every* row
 become one column, and rows that are equal in every column and differ in one axis become one row: nothing is merged
 that differs in verdict, cause, phase or in whether an expectation was met. Combinations without a record (not run
 yet, or left out by the scenario) have an empty slot.
@@ -16,6 +17,7 @@ from itertools import groupby
 from packaging.version import Version
 
 from lab.errors import InputError
+from lab.model.platform_release import RELEASE, in_families
 from lab.model.record import Record, Run
 from lab.model.runtime import Family
 from lab.model.verdict import Denied, Failed
@@ -165,15 +167,17 @@ def grids(run: Run) -> tuple[Grid, ...]:
 
 
 def _grid(scenario: str, records: Sequence[Record], source: Source) -> Grid:
-    values = _axis_values(records, source)
-    engines = len(values.get(ENGINE, ())) > 1
-    beside = {RUNTIME, ENGINE} if engines else {RUNTIME}
-    single = {name for name, found in values.items() if len(found) == 1 and found[0] is not None} - {RUNTIME}
+    released = any(RELEASE in record.axes for record in records)
+    values = _axis_values([in_families(record.axes) if released else record.axes for record in records], source)
+    engines = len(values.get(ENGINE, ())) > 1 and not released
+    beside = {RELEASE} if released else {RUNTIME, ENGINE} if engines else {RUNTIME}
+    single = {name for name, found in values.items() if len(found) == 1 and found[0] is not None} - beside
     names = [name for name in values if name not in beside | single]
     table: dict[_Key, dict[_ColumnKey, list[Record]]] = {}
     for record in records:
-        row = tuple(record.axes.get(name) for name in names)
-        column = (record.axes.get(RUNTIME, ""), record.axes.get(ENGINE, "") if engines else "")
+        axes = in_families(record.axes) if released else record.axes
+        row = tuple(axes.get(name) for name in names)
+        column = (column_name(record.axes), record.axes.get(ENGINE, "") if engines else "")
         table.setdefault(row, {}).setdefault(column, []).append(record)
     order = sorted(table, key=lambda key: [source.rank(*pair) for pair in zip(names, key, strict=True)])
     return Grid(
@@ -184,6 +188,11 @@ def _grid(scenario: str, records: Sequence[Record], source: Source) -> Grid:
         columns=tuple(sorted({column for row in table.values() for column in row}, key=_column_order)),
         rows={key: table[key] for key in order},
     )
+
+
+def column_name(axes: Mapping[str, str]) -> str:
+    """What a cell's column is called: its runtime, or its platform release (``debian@12``) where it has one."""
+    return axes[RELEASE].replace("-", "@", 1) if RELEASE in axes else axes.get(RUNTIME, "")
 
 
 def join(grid: Grid) -> Matrix:
@@ -201,15 +210,14 @@ def join(grid: Grid) -> Matrix:
     )
 
 
-def _axis_values(records: Sequence[Record], source: Source) -> dict[str, Values]:
-    """Every axis of the records, in the order of their ids, with its values in the author's order."""
-    longest = max((record.axes for record in records), key=len)
-    names = dict.fromkeys([*longest, *(name for record in records for name in record.axes)])
-    return {name: _values(name, records, source) for name in names}
+def _axis_values(cells: Sequence[Mapping[str, str]], source: Source) -> dict[str, Values]:
+    """Every axis of the cells, in the order of their ids, with its values in the author's order."""
+    names = dict.fromkeys([*max(cells, key=len), *(name for axes in cells for name in axes)])
+    return {name: _values(name, cells, source) for name in names}
 
 
-def _values(name: str, records: Sequence[Record], source: Source) -> Values:
-    return tuple(sorted({record.axes.get(name) for record in records}, key=lambda value: source.rank(name, value)))
+def _values(name: str, cells: Sequence[Mapping[str, str]], source: Source) -> Values:
+    return tuple(sorted({axes.get(name) for axes in cells}, key=lambda value: source.rank(name, value)))
 
 
 def _column_order(key: _ColumnKey) -> tuple[tuple[int, str], str, tuple[int, Version, str]]:

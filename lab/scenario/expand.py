@@ -10,9 +10,11 @@ from functools import cache
 from itertools import product
 from urllib.parse import quote
 
+from lab.model.platform_release import ENGINE, RELEASE, RUNTIME, shipped_with
 from lab.model.runtime import Release
 from lab.model.scenario import BUILT_IN_AXES, Cell, Pattern, Scenario
 from lab.scenario.expression import Condition, compile_condition
+from lab.scenario.releases import family_words
 from lab.scenario.versions import expand_runtimes, matches
 
 DEFAULT_IMAGE = "distroless-static"
@@ -34,13 +36,18 @@ def axes_of(
 ) -> dict[str, tuple[str, ...]]:
     """Every axis of a scenario with its values, in the order of the id.
 
-    ``runtimes``, when given, replaces the scenario's own runtime axis (the user's ``--runtimes``).
+    ``runtimes``, when given, replaces the scenario's own runtime axis (the user's ``--runtimes``). Beside the axis
+    ``release`` runtimes and engines are families.
     """
     axes = {"image": scenario.axes.get("image", (DEFAULT_IMAGE,))}
     axes |= {name: scenario.axes[name] for name in BUILT_IN_AXES[1:] if name in scenario.axes}
     axes |= {name: tuple(fragments) for name, fragments in scenario.own_axes.items()}
-    axes["runtime"] = expand_runtimes(runtimes or scenario.axes.get("runtime", ("default",)), releases)
-    axes["engine"] = scenario.axes.get("engine", (DEFAULT_ENGINE,))
+    if RELEASE in axes:
+        axes[RUNTIME] = family_words(RUNTIME, runtimes or scenario.axes.get(RUNTIME, ()))
+        axes[ENGINE] = family_words(ENGINE, scenario.axes.get(ENGINE, ()))
+    else:
+        axes[RUNTIME] = expand_runtimes(runtimes or scenario.axes.get(RUNTIME, ("default",)), releases)
+        axes[ENGINE] = scenario.axes.get(ENGINE, (DEFAULT_ENGINE,))
     return axes
 
 
@@ -55,7 +62,7 @@ def expand(scenario: Scenario, releases: Iterable[Release], runtimes: Sequence[s
     ]
     kept: dict[str, Cell] = {}
     reasons: Counter[str] = Counter()
-    for values in product(*axes.values()):
+    for values in _combinations(axes):
         reason = _left_out(names, values, rules, constraints) if rules or constraints else None
         if reason is None:
             cell = make_cell(scenario.id, tuple(zip(names, values, strict=True)))
@@ -66,6 +73,12 @@ def expand(scenario: Scenario, releases: Iterable[Release], runtimes: Sequence[s
         for cell in _included(scenario.id, row, axes, releases):
             kept.setdefault(cell.id, cell)
     return Plan(cells=tuple(kept.values()), left_out=tuple(reasons.items()))
+
+
+def _combinations(axes: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Every combination of the values, with each release's own runtime and engine where there are releases."""
+    for values in product(*axes.values()):
+        yield tuple(shipped_with(dict(zip(axes, values, strict=True))).values()) if RELEASE in axes else values
 
 
 def make_cell(scenario: str, axes: Values) -> Cell:
@@ -82,13 +95,17 @@ def _segment(axis: str, value: str) -> str:
     text = quote(value, safe=":,+=@~ ()[]{}!$&';", errors="surrogatepass") or "%"
     if text in {".", ".."}:
         text = text.replace(".", "%2E")
-    if axis in {"runtime", "engine"}:
+    if axis in {RUNTIME, ENGINE}:
         return text.replace("@", "-", 1)
     return text if axis == "image" else f"{axis}={text}"
 
 
 def reason_left_out(scenario: Scenario, cell: Cell) -> str | None:
     """Why a scenario does not have a combination of its axes' values; ``None`` where nothing speaks against it."""
+    axes = dict(cell.axes)
+    shipped = shipped_with(axes)
+    if shipped != axes:
+        return f"{shipped[RELEASE]} has {shipped[RUNTIME]} and {shipped[ENGINE]}"
     if any(all(fits(pattern, cell.value(axis)) for axis, pattern in row.items()) for row in scenario.include):
         return None
     names, values = zip(*cell.axes, strict=True)
@@ -134,10 +151,10 @@ def _included(
     for axis in (*axes, *(axis for axis in BUILT_IN_AXES if axis in row and axis not in axes)):
         values = row.get(axis, axes.get(axis, ()))
         given = (values,) if isinstance(values, str) else tuple(values)
-        chosen[axis] = expand_runtimes(given, releases) if axis == "runtime" else given
+        chosen[axis] = expand_runtimes(given, releases) if axis == RUNTIME and RELEASE not in axes else given
     order = [axis for axis in (*BUILT_IN_AXES, *axes) if axis in chosen]
     names = tuple(dict.fromkeys(order))
-    for values in product(*(chosen[name] for name in names)):
+    for values in _combinations({name: chosen[name] for name in names}):
         yield make_cell(scenario, tuple(zip(names, values, strict=True)))
 
 

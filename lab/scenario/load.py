@@ -17,6 +17,7 @@ from lab.model.verdict import Phase
 from lab.scenario.bounds import impossible
 from lab.scenario.consistency import missing_fixtures
 from lab.scenario.expression import check_condition
+from lab.scenario.releases import release_faults
 from lab.scenario.resolve import built_in_fragment
 from lab.scenario.versions import check_word, matches, parse_engine
 
@@ -101,6 +102,7 @@ def _faults(scenario: Scenario) -> Iterator[str]:
         if expectation.phase is not None and expectation.phase not in set(Phase):
             yield f"expect[{index}].phase: expected one of {', '.join(Phase)}, not {expectation.phase!r}"
     yield from _value_faults(scenario)
+    yield from release_faults(scenario)
     yield from _settings_faults(scenario)
 
 

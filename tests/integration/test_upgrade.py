@@ -100,15 +100,57 @@ def test_an_interrupted_upgrade_is_continued(lab: Lab) -> None:
 
 
 def test_a_platform_release_against_the_next_one(lab: Lab) -> None:
-    words = ("upgrade", "--from", "debian-12", "--to", "debian-11", "debian-upgrade", "--cell", "cwd=image")
-    done = lab.call(*words, "--format", "json", deadline=500)
+    """Docker, podman and containerd, runc and crun, of Debian 12 and of Debian 11: only runc's era is another."""
+    words = ("upgrade", "--from", "debian-12", "--to", "debian-11", "chdir-cwd")
+    where = ("--where", 'user == "1000:0" and cwd == "image" and caps in ["docker", "cri"] and caller == "root"')
+    done = lab.call(*words, *where, "--format", "json", deadline=500)
     assert done.returncode == 1, done.tail()
     found = document(done)
-    assert found["axes"] == ["runtime", "engine"]
-    assert found["right"]["values"] == {"runtime": BROKEN, "engine": "docker@20.10.5"}
-    (regression,) = found["regressions"]
-    assert (regression["axes"]["user"], regression["right"]["cause"]) == ("1000680000:0", "cwd-not-searchable")
-    assert found["summary"]["compared"] == 3
+    assert found["axes"] == ["release"]
+    assert found["right"]["values"] == {"release": "debian-11"}
+    assert {(one["axes"]["engine"], one["axes"]["runtime"], one["axes"]["caps"]) for one in found["regressions"]} == {
+        ("docker", "runc", "docker"),
+        ("podman", "runc", "docker"),
+        ("cri", "runc", "cri"),
+    }
+    assert {one["right"]["cause"] for one in found["regressions"]} == {"cwd-not-searchable"}
+    assert found["summary"]["unchanged"] == 3
+    measured = [record for record in lab.last().records if not record.control]
+    ran = {(record.axes["runtime"], record.axes["engine"]) for record in measured if record.observation is not None}
+    assert ran == {
+        (runtime, engine)
+        for runtimes, engines in (
+            ((RUNC, "crun@1.8.1"), ("docker@20.10.24", "podman@4.3.1", "cri@1.6.20")),
+            ((BROKEN, "crun@0.17"), ("docker@20.10.5", "podman@3.0.1", "cri@1.4.13")),
+        )
+        for runtime in runtimes
+        for engine in engines
+    }
+    assert {record.axes["runtime"] for record in lab.last().records if record.control} == {one for one, _ in ran}
+    again = lab.call("diff", "last", "--axis", "release=debian-12,debian-11", "--format", "json")
+    assert (again.returncode, again.stdout) == (1, done.stdout)
+    assert not lab.left()
+
+
+def test_the_matrix_of_an_operating_system_upgrade(lab: Lab) -> None:
+    """One command: a column for each release, families of runtimes and engines in the rows."""
+    where = """does == "makes_a_device" and user == "0:0" and engine not in "cri" and runtime in "runc" """
+    done = lab.call("run", "debian-upgrade", "--where", where, "--format", "markdown", deadline=500)
+    assert done.ok, done.tail()
+    told = done.stdout.decode()
+    head = next(line for line in told.splitlines() if line.startswith("| engine"))
+    assert [word.strip() for word in head.strip("|").split("|")] == [
+        "engine",
+        "debian 11, 12",
+        "debian 13",
+        "debian sid",
+    ]
+    assert {record.axes["release"]: record.axes["runtime"] for record in lab.last().records if not record.control} == {
+        "debian-11": BROKEN,
+        "debian-12": RUNC,
+        "debian-13": "runc@1.1.15+debian13",
+        "debian-sid": "runc@1.3.6+debian14",
+    }
     assert not lab.left()
 
 

@@ -17,7 +17,7 @@ from lab.model.record import Record, Run
 from lab.report.escape import cut, escape_text
 from lab.report.expectations import held
 from lab.report.flips import answer_words, flips, gap_words, range_words
-from lab.report.matrix import Matrix, Row, family_rank, version_place
+from lab.report.matrix import Matrix, Row, column_name, family_rank, version_place
 from lab.report.summary import Report
 from lab.report.words import values_words, wanted_words
 
@@ -139,7 +139,7 @@ def _cell_at(matrix: Matrix, row: Row, family: str, engine: str, version: str) -
     for column, slot in zip(matrix.columns, row.slots, strict=True):
         if (column.family, column.engine) == (family, engine) and version in column.versions:
             runtime = f"{family}@{version}"
-            return next(record.cell for record in slot.records if record.axes.get("runtime") == runtime)
+            return next(record.cell for record in slot.records if column_name(record.axes) == runtime)
     return ""
 
 

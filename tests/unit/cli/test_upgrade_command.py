@@ -36,11 +36,12 @@ def test_engines_run_on_the_newest_default_runc_or_on_what_is_named() -> None:
     assert upgrade_of("oci", "docker", ("runc@1.1.15", "crun")).runtimes == ("runc@1.1.15", "crun")
 
 
-def test_a_platform_release_is_docker_and_runc_of_that_release() -> None:
-    upgrade = upgrade_of("debian-11", "debian-12", ())
-    assert upgrade.before == {"runtime": "runc@1.0.0-rc93+debian11", "engine": "docker@20.10.5"}
-    assert upgrade.after == {"runtime": "runc@1.1.5+debian12", "engine": "docker@20.10.24"}
-    assert upgrade.runtimes == ("runc@1.0.0-rc93+debian11", "runc@1.1.5+debian12")
+def test_a_platform_release_is_one_word_for_all_that_it_has() -> None:
+    upgrade = upgrade_of("debian-11", "debian-sid", ())
+    assert upgrade == Upgrade(before={"release": "debian-11"}, after={"release": "debian-sid"}, runtimes=())
+    assert upgrade_of("debian-11", "debian-12", ("crun",)).runtimes == ("crun",)
+    with pytest.raises(InputError, match="a release brings its own version"):
+        upgrade_of("debian-11", "debian-12", ("crun@1.21",))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,9 @@ def test_runtimes_are_not_named_twice() -> None:
         ("chdir-cwd", upgrade_of("oci", "docker", ("runc@1.1.15",)), None, True),
         ("chdir-cwd", upgrade_of("debian-12", "debian-13", ()), None, True),
         ("debian-upgrade", upgrade_of("debian-12", "debian-13", ()), None, True),
+        ("debian-upgrade", upgrade_of("debian-12", "debian-13", ()), 'release == "debian-12"', False),
         ("debian-upgrade", upgrade_of("runc@1.1.5", "runc@1.1.15", ()), None, False),
+        ("debian-upgrade", upgrade_of("docker@20.10.24", "docker@26.1.5", ()), None, False),
     ],
 )
 def test_only_scenarios_with_cells_for_both_are_measured(

@@ -311,3 +311,29 @@ def test_the_mirror(left: Run, right: Run, words: tuple[dict[str, str], dict[str
         (swap.name, swap.right, swap.left) for swap in back.swaps
     )
     assert there.twins == back.twins
+
+
+def test_platform_releases_share_families_not_versions() -> None:
+    def cell(verdict: Verdict, release: str, runtime: str, engine: str) -> Record:
+        return record(verdict, release=release, runtime=runtime, engine=engine)
+
+    measured = run(
+        [
+            cell(DENIED, "debian-11", "runc@1.0.0-rc93+debian11", "podman@3.0.1"),
+            cell(PASSED, "debian-12", "runc@1.1.5+debian12", "podman@4.3.1"),
+            cell(PASSED, "debian-11", "crun@0.17", "podman@3.0.1"),
+            cell(PASSED, "debian-12", "crun@1.8.1", "podman@4.3.1"),
+            cell(PASSED, "debian-12", "crun@1.8.1", "docker@20.10.24"),
+        ]
+    )
+    found = compare(
+        Side(run=measured, values={"release": "debian-11"}), Side(run=measured, values={"release": "debian-12"})
+    )
+    (improved,) = found.pairs[Change.IMPROVEMENT]
+    assert (improved.left.axes["runtime"], improved.right.axes["runtime"]) == (
+        "runc@1.0.0-rc93+debian11",
+        "runc@1.1.5+debian12",
+    )
+    assert len(found.pairs[Change.UNCHANGED]) == 1
+    assert found.twins == 0
+    assert [misfit.record.axes["engine"] for misfit in found.misfits] == ["docker@20.10.24"]

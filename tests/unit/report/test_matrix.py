@@ -10,7 +10,7 @@ from report_strategies import quick, runs
 
 from lab.model.record import Record, Run
 from lab.model.scenario import Expectation
-from lab.model.verdict import Passed, Verdict
+from lab.model.verdict import Denied, Passed, Phase, Verdict
 from lab.report.matrix import Matrix, matrices, outcome
 
 
@@ -130,3 +130,28 @@ def test_an_unmet_expectation_is_never_grouped_with_a_met_one() -> None:
 
 def test_what_is_no_version_stands_last_and_alone() -> None:
     assert columns_of(["runc@mine", "runc@1.5.2"], [Passed(), Passed()]) == ["runc 1.5.2", "runc mine"]
+
+
+def test_platform_releases_are_the_columns_and_families_the_rows() -> None:
+    def cell(release: str, runtime: str, engine: str, verdict: Verdict) -> Record:
+        axes = {"image": "i", "release": release, "runtime": runtime, "engine": engine}
+        return Record(cell="/".join(axes.values()), scenario="one", axes=axes, verdict=verdict)
+
+    denied = Denied(cause="cwd-not-searchable", phase=Phase.CHDIR, evidence="")
+    run = report_runs.run(
+        [
+            cell("debian-sid", "runc@1.3.6+debian14", "docker@28.5.2", Passed()),
+            cell("debian-12", "runc@1.1.5+debian12", "docker@20.10.24", Passed()),
+            cell("debian-11", "runc@1.0.0-rc93+debian11", "docker@20.10.5", denied),
+            cell("debian-11", "crun@0.17", "docker@20.10.5", Passed()),
+            cell("debian-12", "crun@1.8.1", "docker@20.10.24", Passed()),
+        ]
+    )
+    (table,) = matrices(run)
+    assert [column.label for column in table.columns] == ["debian 11", "debian 12", "debian sid"]
+    assert table.fixed == (("image", "i"), ("engine", "docker"))
+    assert table.axes == (("runtime", ("crun", "runc")),)
+    assert [(row.values, [one and one.kind for one in row.outcomes]) for row in table.rows] == [
+        ((("crun",),), ["passed", "passed", None]),
+        ((("runc",),), ["denied", "passed", "passed"]),
+    ]

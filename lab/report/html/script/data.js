@@ -47,12 +47,12 @@ function runtimeName({ family, version }) {
 function axisValue(cell, name) {
   const { table, row } = CELLS[cell];
   const of = MATRIX.scenarios[table];
-  if (name === "runtime") return runtimeName(columnOf(cell));
   if (of.axisPlaces.has(name)) {
     const place = of.axisPlaces.get(name);
     return of.axes[place][1][of.rows[row][place]];
   }
   if (of.fixedValues.has(name)) return of.fixedValues.get(name);
+  if (name === "runtime") return runtimeName(columnOf(cell)); // where releases are the columns, runtimes are in the rows
   return name === "engine" ? columnOf(cell).engine || null : null;
 }
 

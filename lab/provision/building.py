@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.errors import HostError, SourceUnreachable
+from lab.errors import HostError, ProvisionError, SourceUnreachable
 from lab.process import Completed, run
 
 BUSY_SECONDS = 5.0
@@ -32,14 +32,22 @@ def tool(
 ) -> Completed:
     """Run a package tool or compiler.
 
-    Raises :class:`HostError` when the program is not on this host.
+    Raises :class:`HostError` when the program is not on this host, and :class:`ProvisionError` when it failed because
+    the disk is full, which apt says in the same breath as that its archive does not answer.
     """
     try:
-        return _run_when_closed(argv, deadline=deadline, env=env, cwd=cwd)
+        done = _run_when_closed(argv, deadline=deadline, env=env, cwd=cwd)
     except FileNotFoundError as error:
         raise HostError(
             f"{argv[0]} is not on this host", resolution=f"install {argv[0]}, or choose another provider"
         ) from error
+    if not done.ok and b"no space left on device" in (done.stdout + done.stderr).lower():
+        raise ProvisionError(
+            "the disk is full",
+            details=done.tail(),
+            resolution="free space below the cache and the temporary directory, or move PERMLAB_CACHE and TMPDIR",
+        )
+    return done
 
 
 def _run_when_closed(

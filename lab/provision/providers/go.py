@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from lab.errors import BuildFailed, HostError, SourceUnreachable
+from lab.errors import BuildFailed, SourceUnreachable
 from lab.model.runtime import Provider, Release
 from lab.process import Completed, small_environment
 from lab.provision.building import remember_silent, require_answer, tool
@@ -158,14 +158,10 @@ def module_text(words: Mapping[str, str]) -> str:
     return f"module permlab.invalid/build\n\ngo 1.14\n\nrequire (\n{lines}\n)\n"
 
 
-def _failure(release: Release, done: Completed) -> BuildFailed | SourceUnreachable | HostError:
+def _failure(release: Release, done: Completed) -> BuildFailed | SourceUnreachable:
     tail = done.tail()
     if done.timed_out:
         return BuildFailed(f"building {release.name} took longer than {BUILD_DEADLINE:.0f} s", details=tail)
-    if "no space left on device" in tail:
-        return HostError(
-            "the disk is full", details=tail, resolution="free space below the cache, or move PERMLAB_CACHE"
-        )
     if _SILENT.search(tail) or "module version is not available" in tail:
         return SourceUnreachable(f"the Go module proxy fails to serve {release.name}", details=tail)
     return BuildFailed(f"{release.name} does not build", details=tail)

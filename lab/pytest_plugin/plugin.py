@@ -7,6 +7,7 @@ scenario file is collected, and leaves the options ``--runtime`` and ``--engine`
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Generator
 from pathlib import Path
 
@@ -78,6 +79,19 @@ def pytest_configure(config: pytest.Config) -> None:
 PERMLAB_MARK = (
     "permlab(scenario, runtime, ...): run this test once in each chosen cell, with the cell's container as `host`"
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a test with the mark ``permlab`` its cells."""
+    mark = metafunc.definition.get_closest_marker("permlab")
+    if mark is None:
+        return
+    if importlib.util.find_spec("testinfra") is None:
+        pytest.fail("the mark permlab needs pytest-testinfra: pip install 'permlab[testinfra]'", pytrace=False)
+    from lab.pytest_plugin.host import parametrize  # noqa: PLC0415  # see the module's text
+
+    parametrize(metafunc, mark)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

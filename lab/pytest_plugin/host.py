@@ -1,0 +1,217 @@
+"""Users' own tests in cells: the mark ``permlab`` chooses them, and ``host`` is the container of each.
+
+``host`` is a host of pytest-testinfra, which has a fixture of this name for other connections: a test with the mark
+gets its values as parameters, so that fixture is not asked, and a test without the mark is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lab.errors import InputError, LabError
+from lab.inside.backend import CellBackend, host_of
+from lab.inside.holding import NotRunning, hold
+from lab.library import load, plan
+from lab.model.record import Record
+from lab.model.scenario import Task
+from lab.model.verdict import Denied, Errored, Failed, Skipped, Verdict
+from lab.provision.toolbox import toolbox
+from lab.pytest_plugin.bench import Bench, open_bench
+from lab.pytest_plugin.choice import Choice, activate
+from lab.pytest_plugin.collecting import CellItem
+from lab.report.escape import escape_text
+from lab.report.words import again_command, found_words, show_command
+from lab.scenario.expand import fits
+from lab.scenario.write import text_of
+
+NAME = "host"
+_THEIRS = "_testinfra_host"
+"""The fixture of pytest-testinfra that is parametrised over its own connections."""
+
+_WORDS = ("scenario", "runtime", "engine", "cell", "where")
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The value of ``host`` in one test: a task, and the backend that is bound to its container."""
+
+    task: Task
+    backend: CellBackend
+
+
+@dataclass(slots=True)
+class Holder:
+    """The one container that is held now, for the tests of one module, and what it refused to become."""
+
+    key: tuple[str, str] | None = None
+    backend: CellBackend | None = None
+    ended: NotRunning | None = None
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    def let_go(self) -> None:
+        """End the container."""
+        if self.backend is not None:
+            self.backend.bind(None)
+        self.key = self.backend = self.ended = None
+        self.closing.close()
+
+
+HOLDER: pytest.StashKey[Holder] = pytest.StashKey()
+TASKS: pytest.StashKey[dict[CellBackend, Task]] = pytest.StashKey()
+
+
+def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
+    """Let a test run once in each cell that its mark chooses."""
+    if NAME not in metafunc.fixturenames:
+        pytest.fail(
+            f"{metafunc.definition.nodeid}: a test with the mark permlab takes the argument `host`", pytrace=False
+        )
+    try:
+        tasks = _tasks(mark, activate(metafunc.config))
+    except LabError as error:
+        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    metafunc.config.pluginmanager.import_plugin(__name__)  # for the hooks below
+    if _THEIRS in metafunc.fixturenames:
+        metafunc.fixturenames.remove(_THEIRS)  # before its plugin parametrises it: no other connection is asked
+    hosts = [host_of(task.cell.id) for task in tasks]
+    known = metafunc.config.stash.setdefault(TASKS, {})
+    known.update((host.backend, task) for host, task in zip(hosts, tasks, strict=True))
+    metafunc.parametrize(NAME, hosts, ids=[task.cell.id for task in tasks], scope="module")
+
+
+def _tasks(mark: pytest.Mark, choice: Choice) -> list[Task]:
+    """The cells that the mark chooses; the options --runtime and --engine go before its own words."""
+    words: dict[str, Any] = {**dict(zip(_WORDS, mark.args, strict=False)), **mark.kwargs}
+    unknown = sorted(set(words) - set(_WORDS))
+    if len(mark.args) > 1 or unknown or not words.get("scenario"):
+        raise InputError(
+            f"the mark permlab takes {', '.join(_WORDS)}",
+            details=f"it does not know {', '.join(unknown)}" if unknown else "scenario must be given",
+            resolution='for example @pytest.mark.permlab("chdir-cwd", runtime="runc@1.1.5", where=\'caps == "cri"\')',
+        )
+    chosen = plan(
+        [load(name) for name in _several(words["scenario"])],
+        runtimes=choice.runtimes or _several(words.get("runtime", ())),
+        cells=_several(words.get("cell", ())),
+        where=words.get("where"),
+    )
+    engines = choice.engines or tuple(_several(words.get("engine", ())))
+    tasks = [
+        Task(scenario=one.scenario, cell=cell)
+        for one in chosen.scenarios
+        for cell in one.cells
+        if not engines or fits(engines, cell.value("engine"))
+    ]
+    if not tasks and not (choice.runtimes or choice.engines):
+        raise InputError("no cell is selected", resolution="see what there is with `permlab plan SCENARIO --ids`")
+    return tasks
+
+
+def _several(words: str | Sequence[str]) -> Sequence[str]:
+    return (words,) if isinstance(words, str) else words
+
+
+def _chosen(item: pytest.Item) -> Chosen | None:
+    """What an item's ``host`` stands for; ``None`` where it is none of ours."""
+    callspec = getattr(item, "callspec", None)
+    backend = getattr(callspec.params.get(NAME), "backend", None) if callspec is not None else None
+    if not isinstance(backend, CellBackend):
+        return None
+    return Chosen(item.config.stash[TASKS][backend], backend)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hold the container of the test's cell; a test of the same module and cell before it has left it running."""
+    chosen = _chosen(item)
+    if chosen is None:
+        return
+    if activate(item.config).runs:
+        pytest.skip("--permlab-run judges what is stored: no container is started")
+    holder = item.config.stash.setdefault(HOLDER, Holder())
+    key = _key(item)
+    if holder.key != key:
+        holder.let_go()
+        holder.key, holder.backend = key, chosen.backend
+        _hold(item, chosen, holder)
+    verdict = holder.ended.verdict if holder.ended is not None else None
+    if isinstance(verdict, Skipped):
+        pytest.skip(escape_text(verdict.reason))
+    if isinstance(verdict, Errored):
+        pytest.fail(_text(chosen.task, verdict), pytrace=False)
+
+
+def _key(item: pytest.Item) -> tuple[str, str] | None:
+    """What tests of one container have in common: their module and their cell."""
+    chosen = _chosen(item)
+    return None if chosen is None else (item.nodeid.partition("::")[0], chosen.task.cell.id)
+
+
+def _hold(item: pytest.Item, chosen: Chosen, holder: Holder) -> None:
+    try:
+        bench = _bench(item)
+        bench.supply([one.task for one in map(_chosen, item.session.items) if one is not None])
+        broken = bench.broken_controls(chosen.task)
+        if broken:
+            runtime = chosen.task.cell.value("runtime")
+            look = f"{show_command(broken[0])} --run {bench.session.header.id}"
+            pytest.fail(f"void: a control cell of {runtime} did not show what it must\nlook      {look}", pytrace=False)
+        tools = toolbox(bench.session.cache)
+        with bench.interruptible():
+            held = holder.closing.enter_context(hold(bench.session, chosen.task))
+    except NotRunning as ended:
+        holder.ended = ended
+    except LabError as error:
+        holder.ended = NotRunning(Errored(reason=str(error)))
+    else:
+        chosen.backend.bind(held, tools)
+
+
+def _bench(item: pytest.Item) -> Bench:
+    items = item.session.items
+    files = {one.task.scenario.id: one.scenario_file.text for one in items if isinstance(one, CellItem)}
+    ours = {one.task.scenario.id: one.task.scenario for one in map(_chosen, items) if one is not None}
+    return open_bench(item.config, {name: text_of(scenario) for name, scenario in ours.items()} | files)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Fail the test of a cell whose container was refused: that is a finding, not an error."""
+    chosen = _chosen(item)
+    holder = item.config.stash.get(HOLDER, None)
+    if chosen is None or holder is None:
+        return
+    if holder.ended is not None:
+        pytest.fail(_text(chosen.task, holder.ended.verdict), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """Let the container go when the next test wants another one, after the fixtures of this one have ended."""
+    try:
+        yield
+    finally:
+        key = _key(item)
+        if key is not None and (nextitem is None or _key(nextitem) != key):
+            item.config.stash.setdefault(HOLDER, Holder()).let_go()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let go what an interrupted test left, before the lab is closed."""
+    holder = session.config.stash.get(HOLDER, None)
+    if holder is not None:
+        holder.let_go()
+
+
+def _text(task: Task, verdict: Verdict) -> str:
+    """Why there is no container to look into, with the command that shows it."""
+    axes = dict(task.cell.axes)
+    record = Record(cell=task.cell.id, scenario=task.scenario.path or task.scenario.id, axes=axes, verdict=verdict)
+    lines = [f"the container of {escape_text(task.cell.id)} does not run: {found_words(verdict)}"]
+    if isinstance(verdict, Denied | Failed):
+        lines += [f"  {line}" for line in escape_text(verdict.evidence, lines=True).splitlines()]
+    return "\n".join([*lines, f"again     {again_command(record)}"])

@@ -9,6 +9,7 @@ own time went into that).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import queue
 import threading
 import time
@@ -38,6 +39,8 @@ from lab.supply import Flow, Ready, Waiting, prepare, supply
 PATIENCE = 10.0
 """Seconds that a stopped run waits for its own threads."""
 
+_SERIALS = itertools.count()
+"""Numbers of cells, each once: a session runs several times, and an engine may remove a container after its cell."""
 
 TELL_SECONDS = 0.05
 """How long the caller's thread waits before it tells the listener what happened."""
@@ -110,7 +113,7 @@ class Runner:
     def _sort(self, tasks: Sequence[Task]) -> dict[str, list[Waiting]]:
         """Store the skips that need no runtime; return the rest by runtime."""
         waiting: dict[str, list[Waiting]] = defaultdict(list)
-        for serial, task in enumerate(tasks):
+        for task in tasks:
             resolved = self._resolved(task)
             try:
                 engine = self.engines.get(resolved.engine)
@@ -121,7 +124,9 @@ class Runner:
             if reason is not None:
                 self.listener.done(self.store(task, resolved, Skipped(reason=reason)))
                 continue
-            waiting[resolved.runtime].append(Waiting(serial=serial, task=task, resolved=resolved, engine=engine))
+            waiting[resolved.runtime].append(
+                Waiting(serial=next(_SERIALS), task=task, resolved=resolved, engine=engine)
+            )
         return waiting
 
     def _resolved(self, task: Task) -> Resolved:
@@ -140,7 +145,7 @@ class Runner:
             build = seen.waiting.engine.build
             provenance = Provenance(
                 runtime=job.runtime.sha256,
-                image=job.image.digest,
+                image=job.image.id,
                 probe=self.probe_digest,
                 config=config,
                 settings=self._digest(settings),

@@ -100,7 +100,8 @@ def test_all_faults_of_a_file_are_told(tmp_path: Path) -> None:
 def test_a_scenario_is_stored_as_its_file_says_or_as_one_that_says_the_same(name: str) -> None:
     scenario = lab.load(name)
     assert text_of(scenario) == Path(scenario.path).read_text()
-    changed = replace(scenario, question="Another one?", axes={**scenario.axes, "runtime": ("crun@1.8.1",)})
+    runtime = "crun" if "release" in scenario.axes else "crun@1.8.1"
+    changed = replace(scenario, question="Another one?", axes={**scenario.axes, "runtime": (runtime,)})
     again = parse(text_of(changed), id=name, where=scenario.path)
     assert again == changed
     assert lab.plan(again).cells == lab.plan(changed).cells

@@ -186,9 +186,9 @@ class Session:
             return ""
 
     def _image_of(self, word: str) -> str:
-        """The digest of an image; empty for one that cannot be had."""
+        """The id of an image; empty for one that cannot be had."""
         try:
-            return pull_image(self.cache, word).digest
+            return pull_image(self.cache, word).id
         except LabError:
             return ""
 

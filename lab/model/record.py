@@ -19,9 +19,10 @@ class Provenance:
     """Of what exactly the record speaks: digests and versions, not names.
 
     ``config`` is the sha256 of the config.json in its stored form (see ``Run.configs``); ``runtime`` is the sha256 of
-    the binary, described in the run's ``runtimes``; ``image`` the image's digest; ``probe`` the probe's sha256;
-    ``settings`` the digest of all that the cell says (see ``lab.codec.settings_digest``); ``engine`` that of the
-    engine's build, described in the run's ``engines``, empty for the embedded engine.
+    the binary, described in the run's ``runtimes``; ``image`` the image's id, over files and config, described in its
+    ``images``; ``probe`` the probe's sha256; ``settings`` the digest of all that the cell says (see
+    ``lab.codec.settings_digest``); ``engine`` that of the engine's build, described in the run's ``engines``, empty for
+    the embedded engine.
     """
 
     runtime: str = ""

@@ -141,7 +141,9 @@ def _prediction(run: Run, record: Record) -> Iterator[str]:
 def _described(known: Mapping[str, Mapping[str, object]], digest: str) -> Iterator[tuple[str, str]]:
     yield "sha256" if digest and ":" not in digest else "digest", escape_text(digest)
     for name, value in known.get(digest, {}).items():
-        if name not in {"sha256", "digest", "tree"}:
+        if name == "digest" and value != digest:
+            yield "files", _value(value)
+        elif name not in {"sha256", "digest", "tree"}:
             yield escape_text(name), _value(value)
 
 

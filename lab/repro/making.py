@@ -79,7 +79,7 @@ def origin_of(cache: Cache, run: Run, record: Record) -> Origin:
         witness=_witness(cache, run, record),
     )
     proof = record.provenance
-    now = {"runtime": origin.runtime.sha256, "image": origin.image.digest, "probe": origin.probe.sha256}
+    now = {"runtime": origin.runtime.sha256, "image": origin.image.id, "probe": origin.probe.sha256}
     changed = [
         f"{name}: {getattr(proof, name)} then, {own} now" for name, own in now.items() if getattr(proof, name) != own
     ]

@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.needs_root]
 
 MANY = """
 [axes]
+image = ["distroless-static:nonroot"]
 user = ["0:0", "1:1", "2:2", "3:3", "4:4", "5:5", "6:6", "7:7", "8:8", "9:9", "10:10", "11:11", "12:12"]
 caps = ["docker", "cri", "none"]
 [settings.process]
@@ -91,7 +92,7 @@ def test_a_finished_run_holds_every_cell_once_with_its_provenance(lab: Lab) -> N
     for record in run.records:
         assert record.observation is not None
         assert record.provenance.runtime in run.runtimes
-        assert record.provenance.image in run.images
+        assert run.images[record.provenance.image]["name"] == record.axes["image"]
         assert json.loads(run.configs[record.provenance.config])["ociVersion"]
     document = json.loads(done.stdout)
     shown = {cell["id"]: cell["verdict"] for cell in document["cells"]}

@@ -10,13 +10,14 @@ import lzma
 import os
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from lab.errors import ArchiveError, DigestMismatch, HostError, InputError, ProvisionError
-from lab.model.image import ImageConfig
+from lab.model.image import Image, ImageConfig
 from lab.provision import debfile, debian
 from lab.provision.cache import Cache
 from lab.provision.images import pull_image, verify_image
@@ -337,3 +338,11 @@ def test_registry_references(reference: str, parts: tuple[str, str, str | None])
 def test_only_this_machine_is_loopback() -> None:
     assert all(map(loopback, ["localhost", "localhost:5000", "127.0.0.1:1", "127.9.9.9", "[::1]:5000"]))
     assert not any(map(loopback, ["localhost.example.org", "10.0.0.1:5000", "127.0.0.1.example.org", "[2001:db8::1]"]))
+
+
+def test_an_id_names_files_and_configuration() -> None:
+    image = Image(name="a", rootfs="/a", digest="sha256:ab", config=ImageConfig(user="65532"), origin="recipe a")
+    assert replace(image, name="b", rootfs="/b", origin="oci:b", tree="x").id == image.id
+    assert replace(image, digest="sha256:cd").id != image.id
+    assert replace(image, config=ImageConfig()).id != image.id
+    assert replace(image, config=ImageConfig(working_dir="65532")).id != image.id

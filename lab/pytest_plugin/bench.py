@@ -62,7 +62,8 @@ class Bench:
                     self.unready[str(runtime)] = outcome
             for name in images:
                 try:
-                    pull_image(self.session.cache, name)
+                    with self.showing.slow(f"{name}: making the image"):
+                        pull_image(self.session.cache, name)
                 except LabError as error:
                     self.unready[name] = error
 
@@ -142,7 +143,7 @@ def _opened(config: pytest.Config, texts: Mapping[str, str]) -> Bench:
         config.stash.setdefault(RUNS, []).append(writer.path.stem)
         if _in_main_thread():
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _stop))
-        with showing.uncaptured():
+        with showing.uncaptured(), showing.slow("opening the lab"):
             session = stack.enter_context(open_session(default_cache(), writer, showing, jobs=_jobs()))
         return Bench(session=session, showing=showing, controls=load(controls), closing=stack.pop_all())
 

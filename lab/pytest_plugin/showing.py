@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 
 from lab.model.record import Record
 from lab.report.escape import escape_text
+from lab.supply import WORTH_TELLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,16 @@ class Showing:
         manager = self.config.pluginmanager.getplugin("capturemanager")
         with manager.global_and_fixture_disabled() if manager else contextlib.nullcontext():
             yield
+
+    @contextmanager
+    def slow(self, line: str) -> Generator[None]:
+        """Write a line where nothing is captured, when the block takes long enough for somebody to wonder."""
+        timer = threading.Timer(WORTH_TELLING, self.write, [line])
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def write(self, line: str) -> None:
         """Write a line, where nothing is captured; a worker of pytest-xdist has stderr only."""

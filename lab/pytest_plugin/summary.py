@@ -12,6 +12,7 @@ from lab.store import runs as store
 
 def tell_runs(reporter: pytest.TerminalReporter, ids: Sequence[str]) -> None:
     """Name the runs, and what to do with them."""
+    reporter.ensure_newline()
     reporter.section("permlab")
     for run_id in ids:
         reporter.write_line(f"run {run_id}{_void(run_id)}: `permlab show --run {run_id}` shows its matrix")

@@ -1,4 +1,4 @@
-"""Makes one cell's bundle: a writable root file system, fixtures, config.json."""
+"""Makes one cell's bundle: a writable root file system, fixtures, config.json; for an engine the fixtures alone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -59,6 +60,11 @@ class Bundle:
         return self.path / "rootfs"
 
     @property
+    def seccomp(self) -> Path:
+        """Where the cell's own seccomp profile stands, for an engine that reads one from a file."""
+        return self.path / "seccomp.json"
+
+    @property
     def user_namespace(self) -> Path:
         """Where the user namespace stands that the lab holds for the cell, if it asks for one."""
         return self.path / "userns"
@@ -86,26 +92,54 @@ def make_bundle(workspace: Workspace, serial: int, image: Image, probe_layer: Pa
     )
     linux = mapped_linux(settings, Context(rootless=(uid, gid) if uid else None))
     probe = probe_layer / ".permlab" / "probe"
-    try:
+    with _whole(bundle):
         if not (plain := _is_plain(workspace, bundle, settings)) or not _take_spare(workspace, bundle, image, linux):
             os.mkdir(bundle.path)
             owner = _make_rootfs(workspace, bundle, image, probe_layer, linux)
             apply_edits(bundle.rootfs, settings.rootfs, probe, owner)
             if plain:
                 bundle.root = SpareRoot.of(bundle.path, _likeness(image, linux))
-        for name, fixture in settings.fixtures.items():
-            bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
+        _make_fixtures(workspace, bundle, settings, probe)
         if linux.namespaces.get("user") == HELD:
             workspace.hold_user_namespace(linux.uid_mappings, linux.gid_mappings, bundle.user_namespace)
             bundle.mounted.append(bundle.user_namespace)
         _write_config(workspace, bundle, image, settings)
+    return bundle
+
+
+def make_engine_bundle(
+    workspace: Workspace, probe_layer: Path, settings: Settings, caller: tuple[int, int] = (0, 0)
+) -> Bundle:
+    """What is on disk of a cell whose engine makes the root file system and config.json: fixtures, a seccomp profile.
+
+    Raises :class:`~lab.errors.HostError`. No other cell of the workspace has the identifier, or had it.
+    """
+    path = workspace.new_cell()
+    bundle = Bundle(path=path, identifier=f"permlab-{workspace.run_id}-{path.name}", caller=caller, cgroup="")
+    with _whole(bundle):
+        os.mkdir(bundle.path)
+        _make_fixtures(workspace, bundle, settings, probe_layer / ".permlab" / "probe")
+        if settings.linux.seccomp is not None:
+            _write(str(bundle.seccomp), json.dumps(settings.linux.seccomp))
+    return bundle
+
+
+@contextlib.contextmanager
+def _whole(bundle: Bundle) -> Iterator[None]:
+    """Leave nothing of a bundle that cannot be made; what the host refuses becomes :class:`HostError`."""
+    try:
+        yield
     except OSError as error:
         remove_bundle(bundle)
         raise HostError("the cell's bundle cannot be made", details=str(error)) from error
     except Exception:
         remove_bundle(bundle)
         raise
-    return bundle
+
+
+def _make_fixtures(workspace: Workspace, bundle: Bundle, settings: Settings, probe: Path) -> None:
+    for name, fixture in settings.fixtures.items():
+        bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
 
 
 def _is_plain(workspace: Workspace, bundle: Bundle, settings: Settings) -> bool:

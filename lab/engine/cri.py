@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 
 from lab.engine.base import EngineContext, Job, Prepared
-from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
+from lab.engine.bundle import look, make_engine_bundle, remove_bundle
 from lab.engine.cri_container import CallRefused, CriCell, CriContainer, Seen
 from lab.engine.cri_daemon import PAUSE, Containerd
 from lab.engine.cri_words import (
@@ -27,7 +27,7 @@ from lab.engine.cri_words import (
 )
 from lab.engine.docker_images import Layers, config_of
 from lab.engine.once import Once
-from lab.errors import EngineError, HostError, LabError
+from lab.errors import EngineError, LabError
 from lab.model.engine import EngineBuild, EngineName
 from lab.model.image import Image, ImageConfig
 from lab.model.observation import DERIVED, Observation
@@ -128,7 +128,7 @@ class CriEngine:
             sandbox=sandbox_words(settings),
             container=container_words(settings, image=self._image(daemon, job.image, settings), image_user=user),
             exec=exec_words(settings.exec) if settings.exec is not None else None,
-            bundle=self._bundle(job.serial, settings),
+            bundle=make_engine_bundle(self.context.workspace, self.context.probe_layer, settings),
         )
 
     def _image(self, daemon: Containerd, image: Image, settings: Settings) -> str:
@@ -140,29 +140,6 @@ class CriEngine:
             return daemon.load(made, f"permlab.invalid/i-{made.id[-16:]}:1")
 
         return self._images.get((image.digest, config, settings.rootfs), load)
-
-    def _bundle(self, serial: int, settings: Settings) -> Bundle:
-        workspace = self.context.workspace
-        bundle = Bundle(
-            path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
-            identifier=f"permlab-{workspace.run_id}-{serial}",
-            caller=(0, 0),
-            cgroup="",
-        )
-        probe = self.context.probe_layer / PROBE.lstrip("/")
-        try:
-            bundle.path.mkdir(parents=True)
-            for name, fixture in settings.fixtures.items():
-                bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
-            if settings.linux.seccomp is not None:
-                (bundle.path / "seccomp.json").write_text(json.dumps(settings.linux.seccomp))
-        except OSError as error:
-            remove_bundle(bundle)
-            raise HostError("the cell's fixtures cannot be made", details=str(error)) from error
-        except HostError:
-            remove_bundle(bundle)
-            raise
-        return bundle
 
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None] = lambda: None) -> Observation:
         """Make the cell's calls, and look at the host before and after."""

@@ -74,7 +74,7 @@ class CriContainer:
         daemon, name = self.cell.daemon, self.cell.bundle.identifier
         sandbox, config = self._kept("sandbox", "RunPodSandbox", lambda: daemon.sandbox(*self._sandbox))
         text = self.cell.bundle.fill(json.dumps(self.cell.container))
-        container = json.loads(text.replace(SECCOMP, str(self.cell.bundle.path / "seccomp.json")))
+        container = json.loads(text.replace(SECCOMP, str(self.cell.bundle.seccomp)))
         request = {
             "podSandboxId": sandbox,
             "config": {**container, "metadata": {"name": name}, "logPath": self._log.name},

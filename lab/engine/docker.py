@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from lab.engine.base import EngineContext, Job, Prepared
-from lab.engine.bundle import Bundle, look, make_fixture, remove_bundle
+from lab.engine.bundle import look, make_engine_bundle, remove_bundle
 from lab.engine.docker_api import TRANSPORT, CallLog, reason
 from lab.engine.docker_container import Container, DockerCell
 from lab.engine.docker_daemon import DockerDaemon, PrivateDaemon
@@ -123,7 +123,7 @@ class DockerEngine:
         images = self._images.get(id(daemon), lambda: DaemonImages(daemon=daemon, layers=self._layers))
         request = create_request(settings, image=images.id_of(job.image, settings), runtime=daemon.runtime(job.runtime))
         return DockerCell(
-            bundle=self._bundle(job.serial, settings),
+            bundle=make_engine_bundle(self.context.workspace, self.context.probe_layer, settings),
             daemon=daemon,
             create=request,
             exec=exec_request(settings.exec) if settings.exec is not None else None,
@@ -134,27 +134,6 @@ class DockerEngine:
         run = self.context.workspace.run_id
         name = f"permlab-{run}-network-{daemon.restarts}"
         return self._networks.get((id(daemon), daemon.restarts), lambda: _hold_network(daemon, name, image, run))
-
-    def _bundle(self, serial: int, settings: Settings) -> Bundle:
-        workspace = self.context.workspace
-        bundle = Bundle(
-            path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
-            identifier=f"permlab-{workspace.run_id}-{serial}",
-            caller=(0, 0),
-            cgroup="",
-        )
-        probe = self.context.probe_layer / PROBE.lstrip("/")
-        try:
-            bundle.path.mkdir(parents=True)
-            for name, fixture in settings.fixtures.items():
-                bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
-        except OSError as error:
-            remove_bundle(bundle)
-            raise HostError("the cell's fixtures cannot be made", details=str(error)) from error
-        except HostError:
-            remove_bundle(bundle)
-            raise
-        return bundle
 
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None] = lambda: None) -> Observation:
         """Make the cell's calls, and look at the host before and after."""

@@ -17,7 +17,7 @@ from functools import partial
 
 from lab import children
 from lab.engine.base import EngineContext, Job, Prepared
-from lab.engine.bundle import Bundle, caller_of, look, make_fixture, remove_bundle
+from lab.engine.bundle import caller_of, look, make_engine_bundle, remove_bundle
 from lab.engine.docker_images import Layers, config_of
 from lab.engine.host import user_namespaces
 from lab.engine.once import Once
@@ -32,7 +32,6 @@ from lab.model.observation import Observation
 from lab.model.runtime import Runtime
 from lab.model.scenario import Resolved
 from lab.model.settings import Action, Settings
-from lab.oci.spec import PROBE
 from lab.provision.engines import pull_engine
 
 _LEFT = frozenset({"conmon", "podman", "podman pause"})
@@ -129,13 +128,15 @@ class PodmanEngine:
     def _cell(self, job: Job) -> PodmanCell:
         settings = job.resolved.settings
         home, image = self.beside(job.image, job.runtime, settings)
-        bundle = self._bundle(job.serial, settings, home)
+        caller = home.caller
+        bundle = make_engine_bundle(
+            self.context.workspace, self.context.probe_layer, settings, (caller.uid, caller.gid)
+        )
         name = bundle.identifier
         words = create_words(settings, image=image, name=name, cgroup_parent=home.containers)
         profile = home.seccomp(job.runtime)
         if settings.linux.seccomp is not None:
-            profile = bundle.path / "seccomp.json"
-            profile.write_text(json.dumps(settings.linux.seccomp))
+            profile = bundle.seccomp
         elif profile is not None and not any(option.startswith("seccomp") for option in settings.podman.security_opt):
             words = (f"--security-opt=seccomp={SECCOMP}", *words)
         beside = exec_words(settings.exec, name) if settings.action is Action.EXEC and settings.exec else None
@@ -161,27 +162,6 @@ class PodmanEngine:
             raise HostError("podman's directories cannot be made", details=str(error)) from error
         return home
 
-    def _bundle(self, serial: int, settings: Settings, home: PodmanHome) -> Bundle:
-        workspace = self.context.workspace
-        bundle = Bundle(
-            path=workspace.root / "cells" / f"{self.engine.slug}-{serial}",
-            identifier=f"permlab-{workspace.run_id}-{serial}",
-            caller=(home.caller.uid, home.caller.gid),
-            cgroup="",
-        )
-        probe = self.context.probe_layer / PROBE.lstrip("/")
-        try:
-            bundle.path.mkdir(parents=True)
-            for name, fixture in settings.fixtures.items():
-                bundle.fixtures[name] = make_fixture(workspace, bundle, name, fixture, probe)
-        except OSError as error:
-            remove_bundle(bundle)
-            raise HostError("the cell's fixtures cannot be made", details=str(error)) from error
-        except HostError:
-            remove_bundle(bundle)
-            raise
-        return bundle
-
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None]) -> Observation:
         """Make the cell's calls, and look at the host before and after."""
         container = prepared.state
@@ -201,7 +181,7 @@ class PodmanEngine:
     def _finish(self, prepared: Prepared, container: Container, _: Observation) -> Observation:
         started = time.monotonic()
         if not self._stopping.is_set():
-            container.remove()
+            container.remove(at_once=container.cell.home.caller.auto or container.fault is not None)
         return Observation(
             calls=tuple(container.calls),
             reached=container.reached,

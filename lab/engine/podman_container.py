@@ -1,7 +1,7 @@
-"""One cell's container under podman: create, start or exec, inspect, rm, each a call of its own.
+"""One cell's container under podman: create, start or exec, and inspect where it did not end well.
 
-Every call takes podman tens of milliseconds before it does anything. So the first one is made while the container
-before runs, and the last one while the next one does.
+Each is a call of its own, which takes podman tens of milliseconds before it does anything: so the first one is made
+while the container before runs, and containers are removed some together, while the next one does.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ CALL_DEADLINE = 60.0
 """Seconds for a call that waits for no container."""
 
 KILL_DEADLINE = 10.0
-REMOVE_TRIES = 10
-REMOVE_PAUSE = 0.2
 _HOLDS = b'"op":"hold"'
 _PAUSE = 0.01
 
@@ -143,23 +141,14 @@ class Container:
         else:
             self.fault = "the container to exec into ended" if code is not None else "the container did not start"
 
-    def remove(self) -> None:
-        """Remove the container; that podman does not do it is the lab's fault, not the cell's.
-
-        Its own `container cleanup`, which conmon starts, may still hold a mount (EBUSY): then it is asked again.
-        """
+    def remove(self, *, at_once: bool) -> None:
+        """Remove the container; that podman does not do it at once is the lab's fault, not the cell's."""
         if self.reached is Reached.NOTHING:
             return
         with self._noting():
-            for _ in range(REMOVE_TRIES):
-                done = self._call("rm", "--force", self.name, deadline=CALL_DEADLINE)
-                if done.ok:
-                    return
-                if "resource busy" not in done.tail():
-                    break
-                self.calls.pop()
-                time.sleep(REMOVE_PAUSE)
-            self.fault = self.fault or f"the container cannot be removed: {done.tail()}"
+            said = self.cell.home.remove(self.name, self.cell.runtime, at_once=at_once)
+            if said is not None and at_once:
+                self.fault = self.fault or f"the container cannot be removed: {said}"
 
     def _call(
         self, verb: str, *words: str, deadline: float, meanwhile: Callable[[], None] | None = None

@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -36,6 +37,12 @@ from lab.scenario.versions import matches
 LOAD_DEADLINE = 120.0
 RUN_ROOT_LENGTH = 50
 """Characters of a run root's path (containers/podman, ``libpod/runtime.go``: sockets below it have a limit)."""
+
+REMOVE_DEADLINE = 60.0
+REMOVE_TRIES = 10
+REMOVE_PAUSE = 0.2
+REMOVED_TOGETHER = 8
+"""Containers that one call removes: the call itself takes longer than all of them."""
 
 _OLD_SECCOMP = "runc>=1.0.0rc92,<=1.0.0rc94"
 """Versions that know neither ``defaultErrnoRet`` nor that two rules may name one system call."""
@@ -88,6 +95,8 @@ class PodmanHome:
     caller: Caller
     place: Path
     alone: threading.Lock = field(default_factory=threading.Lock)
+    _ended: list[str] = field(default_factory=list)
+    _ending: threading.Lock = field(default_factory=threading.Lock)
     _images: Once[str] = field(default_factory=Once)
 
     @property
@@ -218,6 +227,29 @@ network_config_dir = "{self.place}/networks"
             meanwhile=meanwhile,
         )
         return replace(done, argv=argv)
+
+    def remove(self, name: str, runtime: Runtime, *, at_once: bool) -> str | None:
+        """Remove an ended container, with others; what podman says where it does not, else ``None``.
+
+        One that is not removed is tried again with the next ones, and goes with the storage at the latest. podman's own
+        `container cleanup`, which conmon starts, may still hold a mount (EBUSY): then it is asked again.
+        """
+        with self._ending:
+            self._ended.append(name)
+            names = tuple(self._ended) if at_once or len(self._ended) >= REMOVED_TOGETHER else ()
+            del self._ended[: len(names)]
+        if not names:
+            return None
+        for _ in range(REMOVE_TRIES):
+            done = self.call(self.argv(runtime, "rm", "--force", "--ignore", *names), deadline=REMOVE_DEADLINE)
+            if done.ok:
+                return None
+            if "resource busy" not in done.tail():
+                break
+            time.sleep(REMOVE_PAUSE)
+        with self._ending:
+            self._ended += names
+        return done.tail()
 
     def begin(self, argv: tuple[str, ...], log: Path) -> subprocess.Popen[bytes]:
         """Start a call that goes on while others are made; what it writes goes to ``log``."""

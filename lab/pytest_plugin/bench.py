@@ -47,7 +47,7 @@ class Bench:
     closing: ExitStack
     unready: dict[str, LabError] = field(default_factory=dict)
     _supplied: set[str] = field(default_factory=set)
-    _controlled: set[str] = field(default_factory=set)
+    _broken: dict[str, tuple[Record, ...]] = field(default_factory=dict)
 
     def supply(self, tasks: Sequence[Task]) -> None:
         """Make ready all runtimes and images that the tasks need, all at once, and show what takes its time."""
@@ -67,6 +67,10 @@ class Bench:
                 except LabError as error:
                     self.unready[name] = error
 
+    def supplied(self, task: Task) -> bool:
+        """Whether a task's runtime and image were made ready, or cannot be."""
+        return {task.cell.value("runtime"), task.cell.value("image")} <= self._supplied
+
     def lacking(self, task: Task) -> LabError | None:
         """Why a task's runtime or image could not be made ready."""
         words = (task.cell.value("runtime"), task.cell.value("image"))
@@ -75,11 +79,11 @@ class Bench:
     def broken_controls(self, task: Task) -> tuple[Record, ...]:
         """The control cells of a task's runtime that do not show what they must; the first call runs them."""
         runtime = task.cell.value("runtime")
-        if runtime not in self._controlled:
-            self._controlled.add(runtime)
+        if runtime not in self._broken:
             with self.interruptible():
                 self.session.run(control_tasks((self.controls,), [task]))
-        return broken_controls(tuple(self.session.records.values()), runtime)
+            self._broken[runtime] = broken_controls(self.session.records.values(), runtime)
+        return self._broken[runtime]
 
     def measure(self, task: Task) -> Record:
         """Run one cell, unless this run holds it already, as a control cell that is also an item of its own."""
@@ -115,12 +119,19 @@ def open_bench(config: pytest.Config, texts: Mapping[str, str]) -> Bench:
 
     What opening raised (a :class:`LabError`) every later call raises again.
     """
-    if BENCH not in config.stash:
+    bench = opened_bench(config)
+    if bench is None:
         try:
-            config.stash[BENCH] = _opened(config, texts)
+            bench = config.stash[BENCH] = _opened(config, texts)
         except LabError as error:
             config.stash[BENCH] = error
-    bench = config.stash[BENCH]
+            raise
+    return bench
+
+
+def opened_bench(config: pytest.Config) -> Bench | None:
+    """The process's lab, where it was opened; raises again what opening raised."""
+    bench = config.stash.get(BENCH, None)
     if isinstance(bench, LabError):
         raise bench
     return bench

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
 
-from lab.classify.again import judged_again
 from lab.cli.common import runtime_words
 from lab.errors import LabError
-from lab.model.record import Record, Run
+from lab.model.record import Record
 from lab.model.scenario import Cell
 from lab.provision.catalogue import load_catalogue
 from lab.scenario.expand import fits
@@ -34,27 +34,25 @@ MARKS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A stored run: ``records`` maps the id of a cell to its latest record."""
+
+    id: str
+    records: Mapping[str, Record]
+    controls: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """``runtimes`` go before a scenario's own, ``engines`` keep cells, ``runs`` are judged instead of running any."""
 
     runtimes: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
-    runs: tuple[Run, ...] = ()
+    runs: tuple[StoredRun, ...] = ()
 
     def keeps(self, cell: Cell) -> bool:
         """Whether a cell is of a chosen engine."""
         return not self.engines or fits(self.engines, cell.value("engine"))
-
-    def stored(self, cell: str) -> tuple[Run, Record] | None:
-        """The record of a cell, judged by today's rules, and the run that has it: the first of those that were named.
-
-        The latest record of a run counts.
-        """
-        for run in self.runs:
-            for record in reversed(run.records):
-                if record.cell == cell:
-                    return run, judged_again(record)
-        return None
 
 
 CHOICE: pytest.StashKey[Choice] = pytest.StashKey()
@@ -92,5 +90,8 @@ def _check_engine(word: str) -> None:
     matches(word, "")
 
 
-def _run(word: str) -> Run:
-    return store.read(store.find(store.runs_directory(), "last" if word == "latest" else word))
+def _run(word: str) -> StoredRun:
+    found = store.read(store.find(store.runs_directory(), "last" if word == "latest" else word))
+    records = {record.cell: record for record in found.records}
+    controls = tuple(record for record in records.values() if record.control)
+    return StoredRun(id=found.header.id, records=records, controls=controls)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from lab.pytest_plugin.collecting import CellItem
 from lab.report.escape import escape_text
 from lab.report.words import again_command, found_words, show_command
 from lab.scenario.expand import fits
+from lab.scenario.load import shipped_directory
 from lab.scenario.write import text_of
 
 NAME = "host"
@@ -71,10 +73,9 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
         pytest.fail(
             f"{metafunc.definition.nodeid}: a test with the mark permlab takes the argument `host`", pytrace=False
         )
-    try:
-        tasks = _tasks(mark, activate(metafunc.config))
-    except LabError as error:
-        pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    tasks, fault = _tasks_or_fault(mark, activate(metafunc.config))
+    if fault:
+        pytest.fail(f"{metafunc.definition.nodeid}: {fault}", pytrace=False)
     metafunc.config.pluginmanager.import_plugin(__name__)  # for the hooks below
     if _THEIRS in metafunc.fixturenames:
         metafunc.fixturenames.remove(_THEIRS)  # before its plugin parametrises it: no other connection is asked
@@ -82,6 +83,13 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
     known = metafunc.config.stash.setdefault(TASKS, {})
     known.update((host.backend, task) for host, task in zip(hosts, tasks, strict=True))
     metafunc.parametrize(NAME, hosts, ids=[task.cell.id for task in tasks], scope="module")
+
+
+def _tasks_or_fault(mark: pytest.Mark, choice: Choice) -> tuple[list[Task], str]:
+    try:
+        return _tasks(mark, choice), ""
+    except LabError as error:
+        return [], str(error)
 
 
 def _tasks(mark: pytest.Mark, choice: Choice) -> list[Task]:
@@ -209,8 +217,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def _text(task: Task, verdict: Verdict) -> str:
     """Why there is no container to look into, with the command that shows it."""
-    axes = dict(task.cell.axes)
-    record = Record(cell=task.cell.id, scenario=task.scenario.path or task.scenario.id, axes=axes, verdict=verdict)
+    path = Path(task.scenario.path)
+    scenario = task.scenario.id if path.parent == shipped_directory() else str(path)
+    record = Record(cell=task.cell.id, scenario=scenario, axes=dict(task.cell.axes), verdict=verdict)
     lines = [f"the container of {escape_text(task.cell.id)} does not run: {found_words(verdict)}"]
     if isinstance(verdict, Denied | Failed):
         lines += [f"  {line}" for line in escape_text(verdict.evidence, lines=True).splitlines()]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.classify.again import judged_again
 from lab.codec import settings_digest
 from lab.errors import LabError, SourceUnreachable
 from lab.model.record import Record
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
-from lab.pytest_plugin.bench import Bench, broken_controls, open_bench
+from lab.pytest_plugin.bench import Bench, broken_controls, open_bench, opened_bench
 from lab.pytest_plugin.choice import activate
 from lab.pytest_plugin.failure import LabFault, commands, not_as_expected
 from lab.report.escape import escape_text
@@ -37,7 +38,8 @@ def prepare(item: CellItem) -> None:
     if activate(item.config).runs:
         return
     bench = _bench(item)
-    bench.supply([one.task for one in _chosen(item)])
+    if not bench.supplied(item.task):
+        bench.supply([one.task for one in _chosen(item)])
     lacking = bench.lacking(item.task)
     if lacking is not None:
         if isinstance(lacking, SourceUnreachable):
@@ -52,15 +54,15 @@ def measure(item: CellItem) -> Measured:
     if not choice.runs:
         bench = _bench(item)
         return Measured(record=bench.measure(item.task), run=bench.session.header.id)
-    found = choice.stored(item.task.cell.id)
-    if found is None:
-        pytest.skip(f"run {', '.join(run.header.id for run in choice.runs)} has no such cell")
-    run, record = found
+    run = next((run for run in choice.runs if item.task.cell.id in run.records), None)
+    if run is None:
+        pytest.skip(f"run {', '.join(run.id for run in choice.runs)} has no such cell")
+    record = judged_again(run.records[item.task.cell.id])
     if record.provenance.settings not in {"", settings_digest(resolve(item.task.scenario, item.task.cell).settings)}:
-        pytest.skip(f"run {run.header.id} measured this cell when its scenario said something else")
-    _trust(item, broken_controls(run.records, item.task.cell.value("runtime")), run.header.id)
+        pytest.skip(f"run {run.id} measured this cell when its scenario said something else")
+    _trust(item, broken_controls(run.controls, item.task.cell.value("runtime")), run.id)
     expectation = expectation_of(item.task.scenario, item.task.cell)
-    return Measured(record=replace(record, expectation=expectation), run=run.header.id)
+    return Measured(record=replace(record, expectation=expectation), run=run.id)
 
 
 def tell_outcome(item: CellItem, measured: Measured) -> None:
@@ -91,11 +93,14 @@ def _properties(measured: Measured) -> Iterator[tuple[str, object]]:
 
 
 def _bench(item: CellItem) -> Bench:
-    texts = {one.task.scenario.id: one.scenario_file.text for one in _chosen(item)}
     try:
-        return open_bench(item.config, texts)
+        bench = opened_bench(item.config)
+        if bench is None:
+            texts = {one.task.scenario.id: one.scenario_file.text for one in _chosen(item)}
+            bench = open_bench(item.config, texts)
     except LabError as error:
         raise LabFault(error.brief, str(error)) from None
+    return bench
 
 
 def _chosen(item: CellItem) -> Sequence[CellItem]:

@@ -22,8 +22,8 @@ from lab.engine.docker_images import Layers, config_of
 from lab.engine.host import user_namespaces
 from lab.engine.once import Once
 from lab.engine.podman_container import Container, PodmanCell
-from lab.engine.podman_home import AUTO_ACCOUNT, Caller, PodmanHome, cgroups_of, run_root_fits
-from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpressible
+from lab.engine.podman_home import AUTO_ACCOUNT, Caller, PodmanHome, cgroups_of, container_limits, run_root_fits
+from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpressible, limit_words
 from lab.engine.workspace import kill_cgroups
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
@@ -134,6 +134,7 @@ class PodmanEngine:
         )
         name = bundle.identifier
         words = create_words(settings, image=image, name=name, cgroup_parent=home.containers)
+        words = (*limit_words(settings.process, container_limits()), *words)
         profile = home.seccomp(job.runtime)
         if settings.linux.seccomp is not None:
             profile = bundle.seccomp

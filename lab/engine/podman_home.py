@@ -169,7 +169,7 @@ class PodmanHome:
         No ``static_dir``: conmon's `podman container cleanup` takes the one below ``--root``, and when it does not find
         the container there, nobody learns that it ended (the caller waits 20 s).
         """
-        limits = ",".join(f'"{name}={soft}:{hard}"' for name, (soft, hard) in _limits().items())
+        limits = ",".join(f'"{name}={soft}:{hard}"' for name, (soft, hard) in container_limits().items())
         return f"""\
 [containers]
 default_ulimits = [{limits}]
@@ -284,7 +284,7 @@ network_config_dir = "{self.place}/networks"
         return self.place / "profiles" / "old.json" if old and self._profile is not None else None
 
 
-def _limits() -> dict[str, tuple[int, int]]:
+def container_limits() -> dict[str, tuple[int, int]]:
     """The (soft, hard) limits of containers, of those that podman sets by default.
 
     The lab's own, but no more processes than the kernel has numbers for: podman lowers its own limit to that.

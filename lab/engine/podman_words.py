@@ -7,7 +7,7 @@ Capabilities that a cell leaves at ``docker`` are podman's own default: what an 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lab.engine.words import foreign_words
 from lab.model.engine import EngineFamily
@@ -129,6 +129,14 @@ def create_words(settings: Settings, *, image: str, name: str, cgroup_parent: st
         f"--entrypoint={json.dumps([program])}",
         image,
         *arguments,
+    )
+
+
+def limit_words(process: Process, usual: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """The usual (soft, hard) limits of those that a container does not name: podman forgets them where it names any."""
+    named = {limit.type.removeprefix("RLIMIT_").lower() for limit in process.rlimits}
+    return tuple(
+        f"--ulimit={name}={soft}:{hard}" for name, (soft, hard) in usual.items() if named and name not in named
     )
 
 

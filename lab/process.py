@@ -126,18 +126,23 @@ def run(
     finally:
         _close(set(streams) - {stdin, stdout, stderr})
     _running[process.pid] = process
-    if meanwhile is not None:
-        meanwhile()
     collector = Collector(reading, output_limit)
-    timed_out = not _finish(process, collector, time.monotonic() + deadline, on_quiet)
-    if timed_out:
-        if on_deadline is not None:
-            on_deadline()
-        end_group(process)
-        collector.drain(time.monotonic() + GRACE_SECONDS)
-    _close(reading.values())
+    try:
+        if meanwhile is not None:
+            meanwhile()
+        timed_out = not _finish(process, collector, time.monotonic() + deadline, on_quiet)
+        if timed_out:
+            if on_deadline is not None:
+                on_deadline()
+            end_group(process)
+            collector.drain(time.monotonic() + GRACE_SECONDS)
+    except BaseException:  # ^C in the caller's thread: the process, in a group of its own, has not seen it
+        end_group(process, grace=0.5)
+        raise
+    finally:
+        _close(reading.values())
+        _running.pop(process.pid, None)
     returncode = process.wait()
-    _running.pop(process.pid, None)
     return Completed(
         argv=tuple(argv),
         returncode=returncode,

@@ -142,6 +142,19 @@ def test_started_quickly_a_process_inherits_no_descriptor_once_they_are_kept() -
     assert done.stdout == b"[0, 1, 2, 3]\n"
 
 
+def test_an_interrupt_ends_the_process(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+
+    def interrupt() -> None:
+        while not pid.exists() or not pid.read_text().strip():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        shell(f"echo $$ >{pid}; exec sleep 60", meanwhile=interrupt)
+    assert not alive(int(pid.read_text()))
+
+
 def test_what_meanwhile_takes_is_not_the_process_s_time() -> None:
     done = shell("head -c 200000 /dev/zero; exit 3", deadline=0.5, meanwhile=lambda: time.sleep(0.8))
     assert not done.timed_out

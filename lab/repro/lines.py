@@ -1,6 +1,7 @@
 """The same case through an engine, as a command line, where the engine has words for all of it. Pure.
 
-These lines are written from config.json; no engine was asked.
+A config.json says less than an engine does by itself: where it has no seccomp profile or no capabilities, the line
+takes the engine's own away. ``tests/integration/test_repro_engines.py`` runs such lines.
 """
 
 from __future__ import annotations
@@ -8,19 +9,43 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from lab.model.settings import Action
+from lab.oci.capabilities import DOCKER_DEFAULT
 from lab.repro.case import Case
+from lab.repro.tree import ROOTFS
 
 _OWN = {"/proc", "/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/sys", "/sys/fs/cgroup"}  # noqa: S108  # the container's
 """Mounts that every engine makes by itself."""
 IMAGE = "repro"
+_USUAL = frozenset(DOCKER_DEFAULT)
+"""What Docker and containerd leave a container when nothing is said."""
+_LOGS = "/tmp/repro-logs"  # noqa: S108  # on the reader's machine
+_POD, _NODE = 0, 2
+"""Of the CRI's ``NamespaceMode``: a network of the pod's own needs a CNI plugin, the host's needs nothing."""
+_UNCONFINED = 1
+"""Of the CRI's ``SecurityProfile.ProfileType``, which crictl takes as a number."""
 
 
-def inexpressible(case: Case) -> tuple[str, ...]:
-    """Why no engine's command line says what the case says; empty when one does."""
-    return tuple(_reasons(case))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What one engine is told, or why it cannot be told the same."""
+
+    engine: str
+    text: str
+    reasons: tuple[str, ...]
+
+
+def through(case: Case) -> tuple[Line, ...]:
+    """The case for Docker, podman and crictl."""
+    shared = tuple(_reasons(case))
+    makers = {"Docker": (docker, _of_docker), "podman": (podman, _of_podman), "crictl": (crictl, _of_cri)}
+    return tuple(
+        Line(engine=engine, text=make(case), reasons=(*shared, *reasons(case)))
+        for engine, (make, reasons) in makers.items()
+    )
 
 
 def _reasons(case: Case) -> Iterator[str]:
@@ -43,11 +68,45 @@ def _reasons(case: Case) -> Iterator[str]:
     joined = [one["type"] for one in linux.get("namespaces", ()) if one.get("path") or one["type"] in {"user", "time"}]
     if joined:
         yield f"it has namespaces of another kind: {', '.join(joined)}"
-    effective = config["process"].get("capabilities", {}).get("effective")
-    if effective and config["process"]["user"]["uid"]:
-        yield "a user other than root has effective capabilities, which Docker and podman never give (the CRI does)"
     if config["process"]["user"].get("umask") is not None:
         yield "it sets a umask"
+
+
+def _of_docker(case: Case) -> Iterator[str]:
+    """Docker gives root all that is in the bounding set, and other users none of it."""
+    process = case.config["process"]
+    bounding, effective = _set(process, "bounding"), _set(process, "effective")
+    if process["user"]["uid"] and effective:
+        yield "a user other than root has effective capabilities (the CRI gives them)"
+    elif not process["user"]["uid"] and effective != bounding:
+        yield "root lacks capabilities that are in its bounding set"
+    if _set(process, "ambient"):
+        yield "there are ambient capabilities"
+    if process["cwd"] != "/" and not any(entry.path == f"{ROOTFS}{process['cwd']}" for entry in case.tree):
+        yield "the working directory is not there as such, and the engine looks at it before the runtime does"
+
+
+def _of_podman(case: Case) -> Iterator[str]:
+    """As Docker, but what is added for a user other than root becomes ambient (specgen, ``security_linux.go``)."""
+    yield from _of_docker(case)
+    process = case.config["process"]
+    if process["user"]["uid"] and _set(process, "bounding") not in {frozenset(), _USUAL}:
+        yield "a user other than root has capabilities in the bounding set, and podman makes added ones ambient"
+
+
+def _of_cri(case: Case) -> Iterator[str]:
+    """The CRI gives every user all that is in the bounding set."""
+    process = case.config["process"]
+    if _set(process, "effective") != _set(process, "bounding"):
+        yield "capabilities are in the bounding set only, and the CRI makes them effective"
+    if _set(process, "ambient"):
+        yield "there are ambient capabilities"
+    if process.get("rlimits"):
+        yield "the CRI has no resource limits"
+
+
+def _set(process: Mapping[str, Any], name: str) -> frozenset[str]:
+    return frozenset(process.get("capabilities", {}).get(name) or ())
 
 
 def docker(case: Case) -> str:
@@ -65,39 +124,58 @@ def podman(case: Case) -> str:
 
 
 def crictl(case: Case) -> str:
-    """``crictl run`` with its two files."""
-    process = case.config["process"]
-    user = process["user"]
-    context: dict[str, Any] = {"run_as_user": {"value": user["uid"]}, "run_as_group": {"value": user["gid"]}}
-    if user.get("additionalGids"):
-        context["supplemental_groups"] = user["additionalGids"]
-    if process.get("noNewPrivileges"):
-        context["no_new_privs"] = True
-    if case.config["root"].get("readonly"):
-        context["readonly_rootfs"] = True
-    if "capabilities" in process:
-        names = [name.removeprefix("CAP_") for name in process["capabilities"].get("bounding", ())]
-        context["capabilities"] = {"drop_capabilities": ["ALL"], "add_capabilities": names}
+    """``crictl run`` with its two files, and what the container wrote."""
+    process, linux = case.config["process"], case.config.get("linux", {})
     container = {
         "metadata": {"name": IMAGE},
         "image": {"image": f"docker.io/library/{IMAGE}:latest"},
         "command": process["args"],
         "working_dir": process["cwd"],
         "envs": [dict(zip(("key", "value"), one.split("=", 1), strict=False)) for one in process.get("env", ())],
-        "linux": {"security_context": context},
+        "log_path": f"{IMAGE}.log",
+        "linux": {"security_context": _context(case)},
     }
-    pod = {"metadata": {"name": IMAGE, "namespace": "default", "uid": IMAGE, "attempt": 1}, "linux": {}}
+    pod = {
+        "metadata": {"name": IMAGE, "namespace": "default", "uid": IMAGE, "attempt": 1},
+        "log_directory": _LOGS,
+        "linux": {
+            "security_context": {"namespace_options": {"network": _POD if linux.get("sysctl") else _NODE}},
+            "sysctls": dict(linux.get("sysctl", {})),
+        },
+    }
     return (
         f"docker save {IMAGE} | ctr -n k8s.io images import -\n"
         f"echo {shlex.quote(json.dumps(pod))} >pod.json\n"
         f"echo {shlex.quote(json.dumps(container))} >container.json\n"
-        "crictl run --no-pull --runtime HANDLER container.json pod.json"
+        "crictl run --no-pull --runtime HANDLER container.json pod.json\n"
+        f"cat {_LOGS}/{IMAGE}.log"
     )
+
+
+def _context(case: Case) -> dict[str, Any]:
+    """The container's ``LinuxContainerSecurityContext``."""
+    process = case.config["process"]
+    user, bounding = process["user"], _set(process, "bounding")
+    context: dict[str, Any] = {
+        "run_as_user": {"value": user["uid"]},
+        "run_as_group": {"value": user["gid"]},
+        "seccomp": {"profile_type": _UNCONFINED},
+    }
+    if user.get("additionalGids"):
+        context["supplemental_groups"] = user["additionalGids"]
+    if process.get("noNewPrivileges"):
+        context["no_new_privs"] = True
+    if case.config["root"].get("readonly"):
+        context["readonly_rootfs"] = True
+    if bounding != _USUAL:
+        names = sorted(name.removeprefix("CAP_") for name in bounding)
+        context["capabilities"] = {"drop_capabilities": ["ALL"], "add_capabilities": names}
+    return context
 
 
 def _flags(case: Case) -> str:
     process, linux = case.config["process"], case.config.get("linux", {})
-    user = process["user"]
+    user, bounding = process["user"], _set(process, "bounding")
     words = ["--user", f"{user['uid']}:{user['gid']}", "--workdir", process["cwd"]]
     words += [word for gid in user.get("additionalGids", ()) for word in ("--group-add", str(gid))]
     words += [word for one in process.get("env", ()) for word in ("--env", one)]
@@ -105,11 +183,12 @@ def _flags(case: Case) -> str:
     words += [word for one in process.get("rlimits", ()) for word in ("--ulimit", _ulimit(one))]
     if case.config["root"].get("readonly"):
         words.append("--read-only")
+    words += ["--security-opt", "seccomp=unconfined"]
     if process.get("noNewPrivileges"):
         words += ["--security-opt", "no-new-privileges"]
-    if "capabilities" in process:
+    if bounding != _USUAL:
         words += ["--cap-drop", "ALL"]
-        words += [word for name in process["capabilities"].get("bounding", ()) for word in ("--cap-add", name)]
+        words += [word for name in sorted(bounding) for word in ("--cap-add", name)]
     return shlex.join([*words, "--entrypoint", process["args"][0]])
 
 

@@ -176,16 +176,19 @@ def _names(records: list[Record]) -> str:
 
 
 def _engines(case: Case) -> Iterator[str]:
-    reasons = lines.inexpressible(case)
-    if reasons:
-        yield "No command line of Docker, podman or crictl says the same: " + "; ".join(reasons) + "."
-        return
-    yield (
-        "These lines say the same, as far as the engine's own defaults allow. They were written from config.json and "
-        "not tried: the engine adds mounts, capabilities and seccomp of its own. `DIR` is a directory in which "
-        f"`{'./make-rootfs.sh DIR' if is_recipe(case) else 'tar -C DIR --numeric-owner -xpf rootfs.tar'}` ran."
-    )
-    yield _block(f"{lines.docker(case)}\n\n{lines.podman(case)}\n\n{lines.crictl(case)}", "sh")
+    found = lines.through(case)
+    said = [line.text for line in found if not line.reasons]
+    if said:
+        made = "./make-rootfs.sh DIR" if is_recipe(case) else "tar -C DIR --numeric-owner -xpf rootfs.tar"
+        yield (
+            "These lines say the same, as far as the engine's own defaults allow: it adds mounts, masked paths and "
+            f"device rules of its own. They were not run for this case. `DIR` is a directory in which `{made}` ran; "
+            "`NAME`, `RUNTIME` and `HANDLER` stand for the runtime, as the engine knows it."
+        )
+        yield _block("\n\n".join(said), "sh")
+    for reasons in dict.fromkeys(line.reasons for line in found if line.reasons):
+        engines = [line.engine for line in found if line.reasons == reasons]
+        yield f"No command line of {' or '.join(engines)} says the same: {'; '.join(reasons)}."
 
 
 def _taken(told: Story) -> Iterator[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from testinfra.host import Host
 
 from lab.errors import InputError, LabError
 from lab.inside.backend import CellBackend, host_of
@@ -64,7 +65,8 @@ class Holder:
 
 
 HOLDER: pytest.StashKey[Holder] = pytest.StashKey()
-TASKS: pytest.StashKey[dict[CellBackend, Task]] = pytest.StashKey()
+HOSTS: pytest.StashKey[dict[tuple[str, str], tuple[Task, Host]]] = pytest.StashKey()
+"""The one host of each cell (its scenario's path, its id): pytest runs tests together that have the same one."""
 
 
 def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
@@ -79,9 +81,8 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
     metafunc.config.pluginmanager.import_plugin(__name__)  # for the hooks below
     if _THEIRS in metafunc.fixturenames:
         metafunc.fixturenames.remove(_THEIRS)  # before its plugin parametrises it: no other connection is asked
-    hosts = [host_of(task.cell.id) for task in tasks]
-    known = metafunc.config.stash.setdefault(TASKS, {})
-    known.update((host.backend, task) for host, task in zip(hosts, tasks, strict=True))
+    known = metafunc.config.stash.setdefault(HOSTS, {})
+    hosts = [known.setdefault((task.scenario.path, task.cell.id), (task, host_of(task.cell.id)))[1] for task in tasks]
     metafunc.parametrize(NAME, hosts, ids=[task.cell.id for task in tasks], scope="module")
 
 
@@ -130,7 +131,7 @@ def _chosen(item: pytest.Item) -> Chosen | None:
     backend = getattr(callspec.params.get(NAME), "backend", None) if callspec is not None else None
     if not isinstance(backend, CellBackend):
         return None
-    return Chosen(item.config.stash[TASKS][backend], backend)
+    return next(Chosen(task, backend) for task, host in item.config.stash[HOSTS].values() if host.backend is backend)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -24,6 +24,7 @@ from lab.model.settings import Check
 from lab.model.verdict import Verdict
 from lab.provision.cache import default_cache
 from lab.provision.catalogue import load_catalogue
+from lab.provision.images import check_reference
 from lab.scenario.expand import axes_of, expand, select
 from lab.scenario.expression import check_condition
 from lab.scenario.load import CONTROLS, find, shipped_directory
@@ -89,6 +90,7 @@ def plan(
     if twice:
         raise InputError(f"two scenarios have the name {twice[0]}", resolution="give one of the files another name")
     check_where(where, asked)
+    _check_images(asked)
     words, patterns = _several(runtimes), _several(cells)
     return Plan(
         scenarios=tuple(_planned(scenario, words, patterns, where) for scenario in asked),
@@ -96,6 +98,19 @@ def plan(
         patterns=patterns,
         where=where,
     )
+
+
+def _check_images(scenarios: Sequence[Scenario]) -> None:
+    """Refuse images that mean nothing, before anything is provisioned."""
+    faults = []
+    for scenario in scenarios:
+        for index, reference in enumerate(scenario.axes.get("image", ())):
+            try:
+                check_reference(reference)
+            except InputError as error:
+                faults.append(f"{scenario.path}: axes.image[{index}]: {error.brief} ({error.resolution})")
+    if faults:
+        raise InputError("there are no such images", details="\n".join(faults))
 
 
 def _several(words: Words) -> tuple[str, ...]:

@@ -53,6 +53,16 @@ def pull_image(cache: Cache, reference: str) -> Image:
         raise HostError(f"the image {reference} cannot be read or kept", details=str(error)) from error
 
 
+def check_reference(reference: str) -> None:
+    """Raise :class:`InputError` for a reference that means nothing; whether there is such an image is not asked."""
+    transport, _, rest = reference.partition(":")
+    if reference not in recipes.recipes() and (transport not in TRANSPORTS or not rest):
+        raise InputError(
+            f"unknown image {reference!r}",
+            resolution=f"one of {', '.join(recipes.recipes())}, or {', '.join(f'{name}:…' for name in TRANSPORTS)}",
+        )
+
+
 def _built(cache: Cache, recipe: recipes.Recipe) -> Image:
     entry = _unpacked(
         cache, f"{_slug(recipe.suite)}-{recipe.key}", lambda root, tree: recipes.build(cache, recipe, root, tree)
@@ -61,12 +71,8 @@ def _built(cache: Cache, recipe: recipes.Recipe) -> Image:
 
 
 def _taken(cache: Cache, reference: str) -> Image:
+    check_reference(reference)
     transport, _, rest = reference.partition(":")
-    if transport not in TRANSPORTS or not rest:
-        raise InputError(
-            f"unknown image {reference!r}",
-            resolution=f"one of {', '.join(recipes.recipes())}, or {', '.join(f'{name}:…' for name in TRANSPORTS)}",
-        )
     pinned = _slug(rest) if transport == "docker" and "@" in rest else ""
     known = cache.get(PINNED, pinned) if pinned else None
     if known is not None:

@@ -132,6 +132,16 @@ def test_bad_input_is_told_and_exits_with_2(
     assert done.stdout == b""
 
 
+def test_images_that_mean_nothing_are_told_together(tmp_path: Path, place: dict[str, str]) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('format = 1\nquestion = "?"\n[axes]\nimage = ["nope", "busybox", "oci:", "rootfs:/none"]\n')
+    done = called("plan", str(path), **place)
+    assert done.returncode == 2
+    assert "axes.image[0]: unknown image 'nope'" in done.stderr.decode()
+    assert "axes.image[2]: unknown image 'oci:'" in done.stderr.decode()
+    assert done.stderr.count(b"axes.image") == 2
+
+
 def test_a_scenario_file_of_the_user_with_faults(tmp_path: Path, place: dict[str, str]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('format = 1\n[axes]\nimage = 3\n[settings]\nrootfs = [{ pth = "/x" }]\n')

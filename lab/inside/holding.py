@@ -34,7 +34,7 @@ LONGEST = 86_400.0
 LOOKS = 0.01
 """Seconds between two looks for a container's process."""
 
-STARTS = 120.0
+STARTS = 10.0
 """Seconds that a container has to start in, its steps included."""
 
 ENDS = 30.0
@@ -68,7 +68,7 @@ def hold(session: Session, task: Task) -> Iterator[Held]:
     gives arguments of its own, or a second process (``exec``), the probe stands in for them. Raises
     :class:`NotRunning` where there is no container to look into.
     """
-    token = f"{LONGEST:.0f}.{secrets.randbelow(10**10):010d}"
+    token = new_token()
     resolved = _waiting(resolve(task.scenario, task.cell), token)
     held = _Holding(*_prepared(session, task, resolved))
     held.thread.start()
@@ -76,6 +76,11 @@ def hold(session: Session, task: Task) -> Iterator[Held]:
         yield Held(task=task, pid=_first_process(held, resolved, token))
     finally:
         held.let_go(token)
+
+
+def new_token() -> str:
+    """Seconds to wait that no other container waits: what its process is found by, from outside, on any engine."""
+    return f"{LONGEST:.0f}.{secrets.randbelow(10**10):010d}"
 
 
 def _waiting(resolved: Resolved, token: str) -> Resolved:

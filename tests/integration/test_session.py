@@ -46,18 +46,18 @@ class Told:
         pass
 
 
-def tasks() -> list[Task]:
-    return tasks_of((parse(TEXT, id="mine", where="mine"),), (RUNC,))
+def tasks(text: str = TEXT) -> list[Task]:
+    return tasks_of((parse(text, id="mine", where="mine"),), (RUNC,))
 
 
-def measured(place: Path, *, anew: bool = False, kernel: str | None = None) -> tuple[Record, ...]:
-    header = new_header({"mine": TEXT}, argv=("test",))
+def measured(place: Path, *, text: str = TEXT, anew: bool = False, kernel: str | None = None) -> tuple[Record, ...]:
+    header = new_header({"mine": text}, argv=("test",))
     if kernel:
         header = replace(header, host=replace(host_facts(), kernel=kernel))
     told = Told()
     with store.create(place, header) as writer, open_session(default_cache(), writer, told) as session:
-        records = session.measure(tasks(), anew=anew)
-        assert session.measure(tasks()) == records
+        records = session.measure(tasks(text), anew=anew)
+        assert session.measure(tasks(text)) == records
     by_cell = {record.cell: record for record in told.records}  # two threads may store and tell in another order
     assert {record.cell: record for record in store.read(writer.path).records} == by_cell
     return records
@@ -78,6 +78,13 @@ def test_nothing_is_taken_when_asked_for_anew_or_on_another_host(tmp_path: Path)
     measured(tmp_path)
     assert [record.reused_from for record in measured(tmp_path, anew=True)] == ["", ""]
     assert [record.reused_from for record in measured(tmp_path, kernel="another")] == ["", ""]
+
+
+def test_an_image_of_the_same_files_with_another_config_is_another_image(tmp_path: Path) -> None:
+    twin = measured(tmp_path, text=TEXT.replace("distroless-static:nonroot", "distroless-static"))
+    own = measured(tmp_path)
+    assert [record.reused_from for record in own] == ["", ""]
+    assert twin[0].provenance.config != own[0].provenance.config
 
 
 def test_nothing_is_provisioned_to_look_for_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

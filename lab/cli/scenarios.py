@@ -13,7 +13,7 @@ from lab.scenario.load import load, shipped_directory
 @click.command("scenarios")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of scenario files instead.")
 def command(*, schema: bool) -> None:
-    """List the shipped scenarios and the question that each answers.
+    """List the shipped scenarios, their packs (themes), and the question that each answers.
 
     \b
     Examples:
@@ -29,4 +29,5 @@ def run(*, schema: bool) -> None:
         click.echo(json.dumps(scenario_schema(), indent=1, sort_keys=True))
         return
     for path in sorted(shipped_directory().glob("*.toml")):
-        click.echo(f"{path.stem:<28}{load(path).question}")
+        scenario = load(path)
+        click.echo(f"{path.stem:<28}{scenario.pack:<14}{scenario.question}")

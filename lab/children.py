@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -35,6 +36,20 @@ def wait_orphan(pid: int, until: float) -> int | None:
         if time.monotonic() >= until:
             return None
         time.sleep(0.002)
+
+
+def has_ended(pid: int, until: float) -> bool:
+    """Wait until a process, which need not be a child, has ended; false when the moment ``until`` came first."""
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        return bool(poll.poll(max(0.0, until - time.monotonic()) * 1000))
+    finally:
+        os.close(ended)
 
 
 def reap_adopted(names: Collection[str], until: float) -> None:

@@ -7,14 +7,15 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import grpc
 
 from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import look, make_engine_bundle, remove_bundle
-from lab.engine.cri_container import CallRefused, CriCell, CriContainer, Seen
+from lab.engine.cri_container import PATIENCE, CriCell, CriContainer
 from lab.engine.cri_daemon import PAUSE, Containerd
 from lab.engine.cri_words import (
     admission,
@@ -41,9 +42,6 @@ from lab.provision.layers import Layer, layered, write_layer
 LABEL = "permlab.run"
 _STATE = Path("/var/lib")
 """Where containerd's network library keeps what a plugin answered (libcni, ``CacheDir``)."""
-
-_PATIENCE = 2.0
-"""Seconds in which a containerd that does not answer may be seen to have ended."""
 
 
 @dataclass(kw_only=True)
@@ -106,7 +104,7 @@ class CriEngine:
         except LabError as error:
             prepared.fault = f"{error.brief}: {error.details}"
         except grpc.RpcError as error:
-            said = None if self._daemon is None else self._daemon.ended(_PATIENCE)
+            said = None if self._daemon is None else self._daemon.ended(PATIENCE)
             prepared.fault = said or f"containerd does not answer: {error.code()}"
         else:
             if prepared.state is not None:
@@ -146,26 +144,16 @@ class CriEngine:
         cell = prepared.state
         if not isinstance(cell, CriCell):
             return Observation(refusal=prepared.refusal, fault=prepared.fault, seconds=prepared.seconds)
-        settings = prepared.job.resolved.settings
         started = time.monotonic()
-        before = look(cell.bundle, settings.host)
-        try:
+        container = CriContainer(cell=cell, settings=prepared.job.resolved.settings)
+        before = look(cell.bundle, container.settings.host)
+        with container.noting():
             cell.daemon.revive()
-            seen = _calls(CriContainer(cell=cell, settings=settings), meanwhile)
-        except LabError as error:
-            seen = Seen(fault=error.brief)
-        except grpc.RpcError as error:
-            seen = Seen(fault=cell.daemon.ended(_PATIENCE) or f"containerd does not answer: {error.code()}")
-        return Observation(
-            calls=tuple(seen.calls),
-            reached=seen.reached,
-            exit_code=seen.exit_code,
-            output=seen.output,
-            host_before=before,
-            host_after=look(cell.bundle, settings.host),
-            fault=seen.fault,
-            seconds={**prepared.seconds, "execute": time.monotonic() - started},
-        )
+            container.run(meanwhile)
+        prepared.seconds["execute"] = time.monotonic() - started
+        prepared.rest = partial(_finish, prepared, container)
+        observation = Observation(host_before=before)
+        return observation if container.over else prepared.complete(observation)
 
     def beside(self, image: Image, settings: Settings) -> tuple[Containerd, str]:
         """The containerd, and the name of a cell's image on it, for another program."""
@@ -191,17 +179,16 @@ class CriEngine:
             self._daemon.stop()
 
 
-def _calls(container: CriContainer, meanwhile: Callable[[], None]) -> Seen:
-    daemon = container.cell.daemon
-    restarts, failed = daemon.restarts, False
-    try:
-        container.run(meanwhile)
-    except CallRefused:
-        failed = True
-    if failed or container.seen.exit_code:  # what a dying daemon says is no finding
-        if ending := daemon.ended():
-            raise EngineError(ending)
-        if daemon.restarts != restarts:
-            raise EngineError("containerd ended while the cell ran")
-    container.remove()
-    return container.seen
+def _finish(prepared: Prepared, container: CriContainer, observation: Observation) -> Observation:
+    started, seen = time.monotonic(), container.seen
+    container.finish()
+    return replace(
+        observation,
+        calls=tuple(seen.calls),
+        reached=seen.reached,
+        exit_code=seen.exit_code,
+        output=seen.output,
+        host_after=look(container.cell.bundle, container.settings.host),
+        fault=seen.fault,
+        seconds={**prepared.seconds, "finish": time.monotonic() - started},
+    )

@@ -1,4 +1,8 @@
-"""One container over the CRI: sandbox, create, start, status, remove, each a call of its own."""
+"""One container over the CRI: sandbox, create, start, status, remove, each a call of its own.
+
+containerd takes a third of a container's time to clean up after its processes have ended, and tells of their end only
+then. So what comes after start is apart: it can wait until the next container has been started.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +18,24 @@ from typing import Any
 import grpc
 from google.protobuf.json_format import MessageToJson
 
+from lab import children
 from lab.engine.bundle import Bundle
 from lab.engine.cri_api import cri_pb2 as api
-from lab.engine.cri_daemon import Containerd, M
+from lab.engine.cri_daemon import CALL_TIMEOUT, Containerd, M
 from lab.engine.cri_words import SECCOMP
-from lab.errors import EngineError
+from lab.errors import EngineError, LabError
 from lab.model.observation import Call, Reached
 from lab.model.settings import Settings
 from lab.process import OUTPUT_LIMIT
 
 _PAUSES = (0.002, 0.004, 0.008, 0.016)
+_LOOK_AFTER = 1.0
+"""Seconds between two looks after containerd while a container runs."""
+
 _GRACE = 5.0
+PATIENCE = 2.0
+"""Seconds in which a containerd that does not answer may be seen to have ended."""
+
 _HOLDS = b'"hold"'
 _SILENCE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 
@@ -58,20 +69,46 @@ class Seen:
 
 @dataclass(slots=True, kw_only=True)
 class CriContainer:
-    """One cell's container and the calls that are made of it."""
+    """One cell's container and the calls that are made of it.
+
+    ``over`` tells that its processes have ended, ``refused`` that containerd refused a call, ``lost`` that something
+    else failed: then nothing more is asked.
+    """
 
     cell: CriCell
     settings: Settings
     identifier: str = ""
+    over: bool = False
+    refused: bool = False
+    lost: bool = False
     seen: Seen = field(default_factory=Seen)
+    _until: float = 0.0
+    _restarts: int = 0
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keep what ends the block early: a refusal stands among the calls, all else is the cell's fault."""
+        try:
+            yield
+        except CallRefused:
+            self.refused = True
+        except LabError as error:
+            self.lost, self.seen.fault = True, error.brief
+        except grpc.RpcError as error:
+            self.lost = True
+            self.seen.fault = self.cell.daemon.ended(PATIENCE) or f"containerd does not answer: {error.code()}"
 
     @property
     def _log(self) -> Path:
         return self.cell.daemon.logs / f"{self.cell.bundle.identifier}.log"
 
     def run(self, meanwhile: Callable[[], None]) -> None:
-        """Create, start, and wait; :class:`CallRefused` as soon as containerd refuses."""
+        """Create, start, and wait until its processes have ended, where they can be seen.
+
+        Raises :class:`CallRefused` as soon as containerd refuses, :class:`EngineError` and ``grpc.RpcError``.
+        """
         daemon, name = self.cell.daemon, self.cell.bundle.identifier
+        self._restarts = daemon.restarts
         sandbox, config = self._kept("sandbox", "RunPodSandbox", lambda: daemon.sandbox(*self._sandbox))
         text = self.cell.bundle.fill(json.dumps(self.cell.container))
         container = json.loads(text.replace(SECCOMP, str(self.cell.bundle.seccomp)))
@@ -90,10 +127,39 @@ class CriContainer:
         self._call("start", "StartContainer", own, api.StartContainerRequest, api.Empty)
         self.seen.reached = Reached.STARTED
         meanwhile()
+        self._until = time.monotonic() + self.settings.deadline
         if self.cell.exec is None:
-            self._wait(own)
+            self.over = self._awaited()
         else:
             self._exec_beside(own, self.cell.exec)
+
+    def finish(self) -> None:
+        """See how it ended and what it wrote, and remove it."""
+        with self.noting():
+            if not self.lost and self.seen.reached is Reached.STARTED and self.cell.exec is None:
+                self._wait({"containerId": self.identifier})
+        with self.noting():
+            if not self.lost:
+                self._trust()
+                self._remove()
+
+    def _trust(self) -> None:
+        """Raise :class:`EngineError` where containerd ended: what that does to containers is no finding."""
+        if self.refused or self.seen.exit_code:
+            if ending := self.cell.daemon.ended():
+                raise EngineError(ending)
+            if self.cell.daemon.restarts != self._restarts:
+                raise EngineError("containerd ended while the cell ran")
+
+    def _awaited(self) -> bool:
+        """Whether its processes ended by themselves, in time, and could be seen to."""
+        while pids := self.cell.daemon.processes(self.identifier):
+            if ending := self.cell.daemon.ended():
+                raise EngineError(ending)
+            if time.monotonic() >= self._until:
+                return False
+            children.has_ended(pids[0], min(self._until, time.monotonic() + _LOOK_AFTER))
+        return pids is not None
 
     @property
     def _sandbox(self) -> tuple[str, dict[str, Any]]:
@@ -137,7 +203,7 @@ class CriContainer:
 
     def _wait(self, own: dict[str, str]) -> None:
         """Ask until the container has ended; one that does not end in time is killed."""
-        until, killed = time.monotonic() + self.settings.deadline, False
+        until, killed = time.monotonic() + CALL_TIMEOUT if self.over else self._until, False
         pauses = iter(_PAUSES)
         while (status := self._status(own)).state not in {api.CONTAINER_EXITED, api.CONTAINER_UNKNOWN}:
             if ending := self.cell.daemon.ended():
@@ -167,7 +233,7 @@ class CriContainer:
 
     def _exec_beside(self, own: dict[str, str], words: dict[str, Any]) -> None:
         """Run the second process once the first one holds; what the first one wrote is not the cell's."""
-        until = time.monotonic() + self.settings.deadline
+        until = self._until
         while _HOLDS not in read_log(self._log)[0]:
             if ending := self.cell.daemon.ended():
                 raise EngineError(ending)
@@ -191,7 +257,7 @@ class CriContainer:
         with contextlib.suppress(grpc.RpcError):
             self.cell.daemon.call("StopContainer", {**own, "timeout": 0}, api.StopContainerRequest, api.Empty)
 
-    def remove(self) -> None:
+    def _remove(self) -> None:
         """Remove the container; where containerd refuses, that is the lab's fault, not the cell's."""
         if self.identifier:
             try:

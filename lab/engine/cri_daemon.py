@@ -21,10 +21,11 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 from lab import process
+from lab.engine.cgroups import kill_cgroups, processes_in
 from lab.engine.cri_api import cri_pb2 as api
 from lab.engine.daemon import Daemon
 from lab.engine.once import Once
-from lab.engine.workspace import Workspace, kill_cgroups
+from lab.engine.workspace import Workspace
 from lab.errors import EngineError
 from lab.model.engine import EngineBuild
 from lab.model.runtime import Runtime
@@ -304,6 +305,10 @@ class Containerd:
         while (ending := self._daemon.ending()) is None and time.monotonic() < until:
             time.sleep(_LOOK)
         return ending
+
+    def processes(self, container: str) -> tuple[int, ...] | None:
+        """The pids of a container that was started: none once it has ended; ``None`` where they cannot be seen."""
+        return processes_in(self.cgroup, container)
 
     def kill_containers(self) -> None:
         """SIGKILL to everything below its containers' cgroup."""

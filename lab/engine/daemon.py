@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import process
-from lab.engine.workspace import in_cgroup, kill_cgroups
+from lab.engine.cgroups import in_cgroup, kill_cgroups
 from lab.errors import EngineError
 
 START_DEADLINE = 30.0

@@ -24,8 +24,9 @@ from docker.errors import DockerException
 from docker.transport.unixconn import UnixHTTPAdapter
 
 from lab.engine import families
+from lab.engine.cgroups import kill_cgroups, processes_in
 from lab.engine.daemon import Daemon
-from lab.engine.workspace import Workspace, hierarchies, kill_cgroups
+from lab.engine.workspace import Workspace
 from lab.errors import EngineError
 from lab.model.engine import EngineBuild
 from lab.model.runtime import Runtime
@@ -296,19 +297,8 @@ class PrivateDaemon:
         return self._dockerd.ending() or self._containerd.ending()
 
     def processes(self, container: str) -> tuple[int, ...] | None:
-        """The pids in a container's cgroup, which goes when they have ended; see :class:`DockerDaemon`."""
-        above = (top / self.cgroup.lstrip("/") for top in self._hierarchies)
-        place = next((directory for directory in above if directory.is_dir()), None)
-        if place is None:
-            return None
-        try:
-            return tuple(map(int, (place / container / "cgroup.procs").read_text().split()))
-        except OSError:  # it has gone (ENOENT), or goes at the moment (ENODEV)
-            return ()
-
-    @cached_property
-    def _hierarchies(self) -> tuple[Path, ...]:
-        return hierarchies()
+        """The pids in a container's cgroup; see :class:`DockerDaemon`."""
+        return processes_in(self.cgroup, container)
 
     def kill_containers(self) -> None:
         """SIGKILL to everything below its containers' cgroup."""

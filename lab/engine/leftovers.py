@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.engine.workspace import CGROUPS, PREFIX, burning_beacons, remove_cgroups
+from lab.engine.cgroups import CGROUPS, remove_cgroups
+from lab.engine.workspace import PREFIX, burning_beacons
 
 _ID = r"\d{8}-\d{6}-[0-9a-f]{4}"
 _RUN = re.compile(rf"{PREFIX}({_ID})")

@@ -15,11 +15,12 @@ from lab import children, process
 from lab.engine import families, host
 from lab.engine.base import Job, Prepared
 from lab.engine.bundle import Bundle, caller_of, look, make_bundle, release_bundle
+from lab.engine.cgroups import CGROUPS, kill_cgroup
 from lab.engine.nudge import nudge
 from lab.engine.streams import Streams, open_streams
 from lab.engine.subordinate import SubordinateIds
 from lab.engine.words import foreign_words
-from lab.engine.workspace import CGROUPS, Workspace, kill_cgroup
+from lab.engine.workspace import Workspace
 from lab.errors import HostError, InputError
 from lab.model.engine import EngineBuild, EngineFamily
 from lab.model.observation import Call, Observation, Reached

@@ -18,13 +18,13 @@ from functools import partial
 from lab import children
 from lab.engine.base import EngineContext, Job, Prepared
 from lab.engine.bundle import caller_of, look, make_engine_bundle, remove_bundle
+from lab.engine.cgroups import kill_cgroups
 from lab.engine.docker_images import Layers, config_of
 from lab.engine.host import user_namespaces
 from lab.engine.once import Once
 from lab.engine.podman_container import Container, PodmanCell
 from lab.engine.podman_home import AUTO_ACCOUNT, Caller, PodmanHome, cgroups_of, container_limits, run_root_fits
 from lab.engine.podman_words import SECCOMP, create_words, exec_words, inexpressible, limit_words
-from lab.engine.workspace import kill_cgroups
 from lab.errors import EngineError, HostError, LabError
 from lab.model.engine import EngineBuild, EngineName
 from lab.model.image import Image

@@ -23,9 +23,10 @@ from typing import Any
 
 from lab import process
 from lab.engine import families
+from lab.engine.cgroups import in_cgroup
 from lab.engine.docker_images import LABEL, Layers
 from lab.engine.once import Once
-from lab.engine.workspace import Workspace, in_cgroup
+from lab.engine.workspace import Workspace
 from lab.errors import EngineError, HostError
 from lab.model.engine import EngineBuild
 from lab.model.image import Image, ImageConfig

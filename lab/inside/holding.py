@@ -34,7 +34,7 @@ LONGEST = 86_400.0
 LOOKS = 0.01
 """Seconds between two looks for a container's process."""
 
-STARTS = 10.0
+STARTS = 60.0
 """Seconds that a container has to start in, its steps included."""
 
 ENDS = 30.0

@@ -190,7 +190,7 @@ def run(
 
     As root the calling process moves into a private mount namespace, for good (see docs/library.md).
     """
-    if (jobs is not None and jobs < 1) or (deadline is not None and deadline <= 0):
+    if (jobs is not None and jobs < 1) or (deadline is not None and not deadline > 0):
         raise InputError(f"jobs = {jobs}, deadline = {deadline}: expected numbers above 0")
     chosen = what if isinstance(what, Plan) else plan(what)
     writer, tasks = begin(chosen, argv=("run", *_argv(chosen)), runs=None if runs is None else Path(runs).absolute())

@@ -85,7 +85,8 @@ def style() -> Style:
     """How to render for stdout: as wide as the user's terminal, with colour there only; 120 columns elsewhere."""
     if sys.stdout.isatty():
         return Style(width=os.get_terminal_size().columns, colour="NO_COLOR" not in os.environ)
-    return Style(width=int(os.environ.get("COLUMNS") or 120))
+    columns = os.environ.get("COLUMNS", "")
+    return Style(width=int(columns) if columns.isdecimal() else 120)
 
 
 def tell(line: str) -> None:

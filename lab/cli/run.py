@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import suppress
 from enum import StrEnum
@@ -111,6 +112,8 @@ def run(
     reports: Path,
 ) -> int:
     """Run, report, and return the exit code."""
+    if deadline is not None and math.isnan(deadline):  # click's range lets it pass
+        raise InputError("--deadline takes a number of seconds above 0, not nan")
     cache = default_cache()
     if resume is not None:
         if scenarios:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab.cli import scenarios
+from lab.cli.common import style
 from lab.cli.main import main
 from lab.cli.progress import Progress, interruptible
 
@@ -72,3 +73,9 @@ def test_sigterm_ends_a_command_as_an_interrupt_does(
     signal.signal(signal.SIGTERM, before)
     assert ended.value.code == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), ("", 120), ("abc", 120), ("-5", 120)])
+def test_a_width_that_is_no_number_is_none(monkeypatch: pytest.MonkeyPatch, columns: str, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert style().width == width

@@ -133,7 +133,7 @@ class DockerEngine:
         """The container whose network namespace cells share: it does nothing, and goes with its daemon."""
         run = self.context.workspace.run_id
         name = f"permlab-{run}-network-{daemon.restarts}"
-        return self._networks.get((id(daemon), daemon.restarts), lambda: _hold_network(daemon, name, image, run))
+        return self._networks.get((id(daemon), daemon.restarts), lambda: hold_network(daemon, name, image, run))
 
     def execute(self, prepared: Prepared, meanwhile: Callable[[], None] = lambda: None) -> Observation:
         """Make the cell's calls, and look at the host before and after."""
@@ -197,7 +197,7 @@ class DockerEngine:
             daemon.stop()
 
 
-def _hold_network(daemon: DockerDaemon, name: str, image: str, label: str) -> str:
+def hold_network(daemon: DockerDaemon, name: str, image: str, label: str) -> str:
     """Start the container whose network cells share; one that does not start is removed, for the next cell to try."""
     body = {
         "Image": image,

@@ -10,13 +10,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from docker.errors import APIError
 
+from lab.engine.docker import hold_network
 from lab.engine.docker_api import Attached, reason
 from lab.engine.docker_daemon import Clients
+from lab.errors import EngineError
 
 
 def test_a_process_that_writes_much_is_read_until_it_ends() -> None:
@@ -45,6 +48,39 @@ def test_the_daemons_own_words_are_not_taken_for_silence() -> None:
     refused = APIError("Server Error", response=answer, explanation="signal: segmentation fault")
     assert reason(refused) == "the Docker daemon answered 500: signal: segmentation fault"
     assert reason(ConnectionRefusedError("gone")) == "the Docker daemon does not answer: gone"
+
+
+class _Refusing:
+    """A daemon whose containers do not start, the first time."""
+
+    def __init__(self) -> None:
+        self.restarts = 0
+        self.client = self
+        self.names: set[str] = set()
+        self.refusals = 1
+
+    def create_container_from_config(self, _: object, *, name: str) -> dict[str, str]:
+        assert name not in self.names, "409: the name is in use"
+        self.names.add(name)
+        return {"Id": name}
+
+    def start(self, _: str) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            answer = requests.Response()
+            answer.status_code = 500
+            raise APIError("Server Error", response=answer, explanation="signal: segmentation fault")
+
+    def remove_container(self, name: str, *, force: bool) -> None:
+        assert force
+        self.names.remove(name)
+
+
+def test_a_shared_network_that_does_not_start_is_told_once_and_tried_again() -> None:
+    daemon: Any = _Refusing()
+    with pytest.raises(EngineError, match="does not start: the Docker daemon answered 500: signal: segmentation fault"):
+        hold_network(daemon, "network", "image", "run")
+    assert hold_network(daemon, "network", "image", "run") == "network"
 
 
 class _Daemon(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

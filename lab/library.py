@@ -29,6 +29,7 @@ from lab.scenario.expand import axes_of, expand, select
 from lab.scenario.expression import check_condition
 from lab.scenario.load import CONTROLS, find, shipped_directory
 from lab.scenario.load import load as load_file
+from lab.scenario.releases import on_releases
 from lab.scenario.write import text_of
 from lab.session import control_tasks, new_header, open_session
 from lab.store import runs as store
@@ -76,19 +77,27 @@ def load(name: str | os.PathLike[str]) -> Scenario:
 
 
 def plan(
-    scenarios: Scenario | Sequence[Scenario], *, runtimes: Words = (), cells: Words = (), where: str | None = None
+    scenarios: Scenario | Sequence[Scenario],
+    *,
+    runtimes: Words = (),
+    releases: Words = (),
+    cells: Words = (),
+    where: str | None = None,
 ) -> Plan:
     """What a run would run, and what it would leave out and why. Nothing is provisioned or started.
 
-    ``runtimes`` goes before the scenarios' own (``"runc@1.1.5"``, ``"runc@all"``, ``"runc>=1.1,<1.2"``), ``cells`` are
-    globs over a cell's id or parts of one, ``where`` is a condition on axes (``'caps == "cri"'``): the options
-    ``--runtimes``, ``--cell`` and ``--where`` of `permlab run`. Raises :class:`InputError` for words that mean nothing
-    and for two scenarios of one name.
+    ``runtimes`` goes before the scenarios' own (``"runc@1.1.5"``, ``"runc@all"``, ``"runc>=1.1,<1.2"``), and so do the
+    runtimes and engines of platform ``releases`` (``"debian-12"``). ``cells`` are globs over a cell's id or parts of
+    one, ``where`` is a condition on axes (``'caps == "cri"'``): the options ``--runtimes``, ``--release``, ``--cell``
+    and ``--where`` of `permlab run`. Raises :class:`InputError` for words that mean nothing and for two scenarios of
+    one name.
     """
     asked = (scenarios,) if isinstance(scenarios, Scenario) else tuple(scenarios)
     twice = sorted({one.id for one in asked if [other.id for other in asked].count(one.id) > 1})
     if twice:
         raise InputError(f"two scenarios have the name {twice[0]}", resolution="give one of the files another name")
+    if releases:
+        asked = tuple(on_releases(scenario, _several(releases), load_catalogue()) for scenario in asked)
     check_where(where, asked)
     _check_images(asked)
     words, patterns = _several(runtimes), _several(cells)

@@ -11,10 +11,8 @@ import click
 
 from lab.model.platform_release import PLATFORM_RELEASES
 from lab.model.scenario import Scenario
-from lab.provision.catalogue import load_catalogue
 from lab.report.style import Style
 from lab.scenario.load import find, load_all
-from lab.scenario.releases import on_releases
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 EXIT_NOT_HELD = 1
@@ -72,13 +70,14 @@ RELEASES = click.option(
 )
 
 
-def load_named(names: Sequence[str], releases: str | None = None) -> tuple[Scenario, ...]:
-    """The scenarios that the user's words name, on the platform releases that ``--release`` names."""
-    loaded = load_all([find(name) for name in names])
-    if releases is None:
-        return loaded
-    words = [word.strip() for word in releases.split(",")]
-    return tuple(on_releases(scenario, words, load_catalogue()) for scenario in loaded)
+def release_words(text: str | None) -> tuple[str, ...]:
+    """The words of ``--release``."""
+    return () if text is None else tuple(word.strip() for word in text.split(","))
+
+
+def load_named(names: Sequence[str]) -> tuple[Scenario, ...]:
+    """The scenarios that the user's words name."""
+    return load_all([find(name) for name in names])
 
 
 def style() -> Style:

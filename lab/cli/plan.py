@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lab.cli.common import RELEASES, load_named, runtime_words, selection
+from lab.cli.common import RELEASES, load_named, release_words, runtime_words, selection
 from lab.library import plan
 
 
@@ -39,7 +39,13 @@ def run(
     form: str,
 ) -> None:
     """Expand and print; nothing is provisioned and nothing is started."""
-    found = plan(load_named(scenarios, releases), runtimes=runtime_words(runtimes), cells=patterns, where=where)
+    found = plan(
+        load_named(scenarios),
+        runtimes=runtime_words(runtimes),
+        releases=release_words(releases),
+        cells=patterns,
+        where=where,
+    )
     if ids:
         click.echo("\n".join(cell.id for cell in found.cells))
         return

@@ -17,6 +17,7 @@ from lab.cli.common import (
     EXIT_NOT_HELD,
     RELEASES,
     load_named,
+    release_words,
     runtime_words,
     selection,
     style,
@@ -126,7 +127,13 @@ def run(
     else:
         if not scenarios:
             raise InputError("no scenario is named", resolution="try `permlab run chdir-cwd` or `permlab scenarios`")
-        chosen = plan(load_named(scenarios, releases), runtimes=runtime_words(runtimes), cells=patterns, where=where)
+        chosen = plan(
+            load_named(scenarios),
+            runtimes=runtime_words(runtimes),
+            releases=release_words(releases),
+            cells=patterns,
+            where=where,
+        )
         writer, tasks = begin(chosen, argv=sys.argv[1:])
     with writer:
         ended = _execute(

@@ -71,6 +71,14 @@ def test_cells_are_chosen_by_parts_of_their_ids() -> None:
     }
 
 
+def test_releases_bring_their_own_runtimes_and_engines() -> None:
+    plan = lab.plan(lab.load("chdir-cwd"), releases=["debian-12", "debian-13"], cells="runc")
+    axes = plan.scenarios[0].axes
+    assert (axes["release"], "docker" in axes["engine"]) == (("debian-12", "debian-13"), True)
+    assert {cell.value("runtime") for cell in plan.cells} == {"runc@1.1.5+debian12", "runc@1.1.15+debian13"}
+    assert parse(text_of(plan.scenarios[0].scenario), id="chdir-cwd", where=plan.scenarios[0].scenario.path)
+
+
 def test_what_means_nothing_is_refused(tmp_path: Path) -> None:
     scenario = lab.load("umask")
     for refused in (
@@ -78,6 +86,7 @@ def test_what_means_nothing_is_refused(tmp_path: Path) -> None:
         lambda: lab.plan(scenario, where="colour == 'red'"),
         lambda: lab.plan(scenario, runtimes="nope@1"),
         lambda: lab.plan([scenario, scenario]),
+        lambda: lab.plan(scenario, releases="debian-99"),
         lambda: lab.run(lab.plan(scenario, cells="nothing"), runs=tmp_path),
         lambda: lab.run(scenario, jobs=0, runs=tmp_path),
         lambda: lab.run(scenario, deadline=0, runs=tmp_path),

@@ -150,7 +150,7 @@ def _opened(config: pytest.Config, texts: Mapping[str, str]) -> Bench:
     controls = find(CONTROLS)
     showing = Showing(config)
     with ExitStack() as stack:
-        writer = stack.enter_context(_new_run(config, {CONTROLS: read_text(controls), **texts}))
+        writer = stack.enter_context(new_run(config, {CONTROLS: read_text(controls), **texts}))
         config.stash.setdefault(RUNS, []).append(writer.path.stem)
         if _in_main_thread():
             stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _stop))
@@ -159,16 +159,16 @@ def _opened(config: pytest.Config, texts: Mapping[str, str]) -> Bench:
         return Bench(session=session, showing=showing, controls=load(controls), closing=stack.pop_all())
 
 
-def _new_run(config: pytest.Config, texts: Mapping[str, str]) -> store.RunWriter:
-    argv = ("pytest", *config.invocation_params.args)
-    for left in reversed(range(ATTEMPTS)):
-        header = replace(new_header(texts, argv=()), argv=tuple(map(str, argv)))
+def new_run(config: pytest.Config, texts: Mapping[str, str]) -> store.RunWriter:
+    """A new stored run with an id that no other process has taken."""
+    directory, argv = store.runs_directory(), ("pytest", *map(str, config.invocation_params.args))
+    for _ in range(ATTEMPTS - 1):
         try:
-            return store.create(store.runs_directory(), header)
+            return store.create(directory, replace(new_header(texts, argv=()), argv=argv))
         except StoreError as error:
-            if not left or not isinstance(error.__cause__, FileExistsError):
+            if not isinstance(error.__cause__, FileExistsError):
                 raise
-    raise AssertionError
+    return store.create(directory, replace(new_header(texts, argv=()), argv=argv))
 
 
 def _jobs() -> int:

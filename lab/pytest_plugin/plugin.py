@@ -118,7 +118,7 @@ def _names_schema(path: Path) -> bool:
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, object] | None:
     """Say in ``-v`` what a cell that passed showed, where that is no success of its container."""
-    shown = dict(getattr(report, "user_properties", ())).get("permlab-shown")
+    shown = _property(report, "permlab-shown")
     if not shown or report.when != "call" or not report.passed or hasattr(report, "wasxfail"):
         return None
     return "passed", ".", (f"PASSED ({shown})", {"green": True})
@@ -126,14 +126,18 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell which runs hold what was measured, and how to look at it."""
-    found = terminalreporter.config.stash.get(RUNS, []) + [  # a worker's runs are known by its reports only
-        str(value)
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        for name, value in getattr(report, "user_properties", ())
-        if name == "permlab-run"
-    ]
+    reports = (report for reports in terminalreporter.stats.values() for report in reports)
+    of_workers = (_property(report, "permlab-run") for report in reports)  # known by their reports only
+    found = {*terminalreporter.config.stash.get(RUNS, []), *of_workers} - {""}
     if found:
         from lab.pytest_plugin.summary import tell_runs  # noqa: PLC0415  # see the module's text
 
-        tell_runs(terminalreporter, sorted(set(found)))
+        tell_runs(terminalreporter, sorted(found))
+
+
+def _property(report: object, name: str) -> str:
+    """What a report's properties say of a name; other people's properties may be of any kind."""
+    pairs = getattr(report, "user_properties", None) or ()
+    return next(
+        (str(pair[1]) for pair in pairs if isinstance(pair, list | tuple) and pair[:1] in ((name,), [name])), ""
+    )

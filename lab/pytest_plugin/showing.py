@@ -51,10 +51,10 @@ class Showing:
             timer.cancel()
 
     def write(self, line: str) -> None:
-        """Write a line, where nothing is captured; a worker of pytest-xdist has stderr only."""
+        """Write a line, where nothing is captured; of a worker of pytest-xdist nobody sees more than stderr."""
         reporter = self.config.pluginmanager.getplugin("terminalreporter")
-        if reporter is None:
-            sys.stderr.write(f"permlab: {escape_text(line)}\n")
+        if reporter is None or hasattr(self.config, "workerinput"):
+            print(f"permlab: {escape_text(line)}", file=sys.stderr, flush=True)  # noqa: T201  # there is no reporter
         else:
             reporter.ensure_newline()
             reporter.write_line(f"permlab: {escape_text(line)}")

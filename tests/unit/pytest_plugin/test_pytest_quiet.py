@@ -25,6 +25,11 @@ def engine(request):
 def test_one(engine, runtime_word):
     assert (engine, runtime_word) == ("v8", "jvm")
 
+def test_with_properties_of_its_own(record_property, request):
+    record_property("permlab", 1)
+    request.node.user_properties.append({"odd": ("one",)})
+    request.node.user_properties.append(())
+
 def test_what_is_imported():
     assert not [name for name in sys.modules if name.startswith(%r)]
 """
@@ -58,7 +63,7 @@ def test_an_ordinary_suite_with_options_of_the_same_names_runs_as_without(pytest
     pytester.makeconftest(CONFTEST)
     pytester.makefile(".toml", pyproject="[tool.x]\n", data="question = 1\n")
     with_it, without = (shown(pytester.runpytest_subprocess("-v", *words)) for words in ((), ("-p", "no:permlab")))
-    assert "2 passed" in with_it
+    assert "3 passed" in with_it
     assert with_it == without
 
 

@@ -17,7 +17,7 @@ from lab.report.escape import escape_text
 from lab.report.expectations import held
 from lab.report.style import Style
 from lab.report.summary import Report, build
-from lab.report.words import SURPRISE, found_words, show_command, wanted_words
+from lab.report.words import SURPRISE, counted, found_words, show_command, wanted_words
 
 
 def render(run: Run, style: Style) -> str:  # noqa: ARG001  # every renderer takes a style; this one has no use for it
@@ -82,7 +82,8 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     run, header, host = report.run, report.run.header, report.run.header.host
     yield from (("run", header.id), ("permlab", header.lab_version), ("complete", "yes" if run.finished else "no"))
     yield from (("os", host.os), ("kernel", host.kernel), ("machine", host.machine), ("cgroups", host.cgroups))
-    yield from (("derived", report.derived or "none"), ("predicted", report.predicted or "none"))
+    yield "derived", counted(report.counts.derived, "cell")
+    yield "predicted", report.predicted.removeprefix("predicted: ") or "none"
 
 
 def _case(record: Record, surprise: str) -> ET.Element:

@@ -132,7 +132,7 @@ def test_every_format_has_the_predictions() -> None:
     (odd,) = (row for row in rows if row["surprise"])
     assert (odd["axis:runtime"], odd["predicted"], odd["verdict"]) == (NEW, "passed", "denied")
     junit = render(run, "junit")
-    assert 'name="predicted" value="predicted: 4 of 6 cells, 1 surprise"' in junit
+    assert 'name="predicted" value="4 of 6 cells, 1 surprise"' in junit
     assert junit.count("≠ a surprise: predicted passed") == 1
     statements = json.loads(render(run, "statements"))["scenarios"].values()
     assert [one["surprises"] for scenario in statements for one in scenario["statements"] if one["surprises"]] == [

@@ -69,7 +69,7 @@ def test_programs_are_told() -> None:
     assert [cell["derived"] for cell in document["cells"]] == [True, False, False]
     assert document["summary"]["derived"] == 1
     assert [row["derived"] for row in csv.DictReader(io.StringIO(told("csv")))] == ["true", "false", "false"]
-    assert '<property name="derived" value="1 derived from a rule, not measured" />' in told("junit")
+    assert '<property name="derived" value="1 cell" />' in told("junit")
     assert f"{DERIVED}: {REFUSAL}" in told("junit")
 
 

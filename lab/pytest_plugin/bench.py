@@ -17,12 +17,14 @@ import pytest
 
 from lab.cli.progress import interruptible
 from lab.codec import read_text
-from lab.errors import LabError, StoreError
+from lab.errors import InputError, LabError, StoreError
 from lab.model.record import Record
 from lab.model.scenario import Scenario, Task
 from lab.provision.cache import default_cache
+from lab.provision.catalogue import load_catalogue
 from lab.provision.images import pull_image
 from lab.provision.pulling import pull_all
+from lab.provision.runtimes import find as find_runtime
 from lab.pytest_plugin.plugin import RUNS
 from lab.pytest_plugin.showing import Showing
 from lab.report.expectations import held
@@ -56,8 +58,10 @@ class Bench:
             for axis in ("runtime", "image")
         )
         self._supplied.update(runtimes, images)
+        self.unready |= {word: error for word in runtimes if (error := self._unknown(word))}
+        wanted = [word for word in runtimes if word not in self.unready]
         with self.showing.uncaptured():
-            for runtime, outcome in pull_all(self.session.cache, runtimes, progress=self.showing.write):
+            for runtime, outcome in pull_all(self.session.cache, wanted, progress=self.showing.write):
                 if isinstance(outcome, LabError):
                     self.unready[str(runtime)] = outcome
             for name in images:
@@ -66,6 +70,14 @@ class Bench:
                         pull_image(self.session.cache, name)
                 except LabError as error:
                     self.unready[name] = error
+
+    def _unknown(self, word: str) -> InputError | None:
+        """Why a word names no runtime that could be made ready, or was added by the user."""
+        try:
+            load_catalogue().get(word)
+        except InputError as error:
+            return None if find_runtime(self.session.cache, word) else error
+        return None
 
     def supplied(self, task: Task) -> bool:
         """Whether a task's runtime and image were made ready, or cannot be."""

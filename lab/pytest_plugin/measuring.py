@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from lab.errors import LabError, SourceUnreachable
 from lab.model.record import Record
 from lab.model.verdict import Denied, Errored, Failed, Passed, Skipped
 from lab.pytest_plugin.bench import Bench, broken_controls, open_bench, opened_bench
-from lab.pytest_plugin.choice import activate
+from lab.pytest_plugin.choice import Choice, activate
 from lab.pytest_plugin.failure import LabFault, commands, not_as_expected
 from lab.report.escape import escape_text
 from lab.report.expectations import held, intermittent
@@ -33,27 +34,43 @@ class Measured:
     run: str
 
 
+@contextmanager
+def _told() -> Generator[None]:
+    """Make an error that the lab names a fault without a traceback."""
+    try:
+        yield
+    except LabError as error:
+        raise LabFault(error.brief, str(error)) from None
+
+
 def prepare(item: CellItem) -> None:
     """Open the lab and supply it for the first item; raise where nothing can be said about this item's runtime."""
     if activate(item.config).runs:
         return
-    bench = _bench(item)
-    if not bench.supplied(item.task):
-        bench.supply([one.task for one in _chosen(item)])
-    lacking = bench.lacking(item.task)
-    if lacking is not None:
+    with _told():
+        bench = _bench(item)
+        if not bench.supplied(item.task):
+            bench.supply([one.task for one in _chosen(item)])
+        lacking = bench.lacking(item.task)
         if isinstance(lacking, SourceUnreachable):
-            pytest.skip(f"{lacking.brief}: {lacking.details}")
-        raise LabFault(lacking.brief, str(lacking))
-    _trust(item, bench.broken_controls(item.task), bench.session.header.id)
+            pytest.skip(escape_text(f"{lacking.brief}: {lacking.details}"))
+        if lacking is not None:
+            raise lacking
+        broken = bench.broken_controls(item.task)
+    _trust(item, broken, bench.session.header.id)
 
 
 def measure(item: CellItem) -> Measured:
     """The item's record: measured now, or as a stored run has it; skips where the stored runs have none."""
     choice = activate(item.config)
-    if not choice.runs:
+    if choice.runs:
+        return _stored(item, choice)
+    with _told():
         bench = _bench(item)
         return Measured(record=bench.measure(item.task), run=bench.session.header.id)
+
+
+def _stored(item: CellItem, choice: Choice) -> Measured:
     run = next((run for run in choice.runs if item.task.cell.id in run.records), None)
     if run is None:
         pytest.skip(f"run {', '.join(run.id for run in choice.runs)} has no such cell")
@@ -93,13 +110,10 @@ def _properties(measured: Measured) -> Iterator[tuple[str, object]]:
 
 
 def _bench(item: CellItem) -> Bench:
-    try:
-        bench = opened_bench(item.config)
-        if bench is None:
-            texts = {one.task.scenario.id: one.scenario_file.text for one in _chosen(item)}
-            bench = open_bench(item.config, texts)
-    except LabError as error:
-        raise LabFault(error.brief, str(error)) from None
+    bench = opened_bench(item.config)
+    if bench is None:
+        texts = {one.task.scenario.id: one.scenario_file.text for one in _chosen(item)}
+        bench = open_bench(item.config, texts)
     return bench
 
 

@@ -45,6 +45,7 @@ verdict = "passed"
 source = "https://example.org/secret"
 """
 ROOT, OTHER = (f"mine.toml::distroless-static/user={user}/" for user in ("0:0", "1000:1000"))
+ROOT_ID = "/user=0:0/"
 RUNC_ID, CRUN_ID = (f"{name.replace('@', '-')}/oci" for name in (RUNC, CRUN))
 
 
@@ -159,11 +160,22 @@ def test_a_runtime_with_broken_controls_gives_errors_and_no_findings(lab: Lab) -
     assert "is VOID" in text
 
 
-def test_an_image_that_cannot_be_had_is_an_error_of_the_lab(lab: Lab) -> None:
-    (lab.place / "mine.toml").write_text(SCENARIO.replace("[axes]\n", '[axes]\nimage = ["./nothing.tar"]\n', 1))
-    text = call(lab, ".", "-v", "--runtime", RUNC)
-    assert set(outcomes(text).values()) == {"ERROR"}, text
-    assert "nothing.tar" in text
+def test_what_cannot_be_made_ready_is_an_error_of_the_lab_and_nothing_else_is(lab: Lab) -> None:
+    text = SCENARIO.replace(CRUN, "crun@9.9.9")
+    (lab.place / "mine.toml").write_text(text)
+    (lab.place / "image.toml").write_text(text.replace("[axes]\n", '[axes]\nimage = ["./nothing.tar"]\n', 1))
+    shown = call(lab, ".", "-v")
+    words = {
+        (cell.partition(".toml")[0], RUNC_ID in cell): word for cell, word in outcomes(shown).items() if ROOT_ID in cell
+    }
+    assert words == {
+        ("mine", True): "PASSED",
+        ("mine", False): "ERROR",
+        ("image", True): "ERROR",
+        ("image", False): "ERROR",
+    }, shown
+    assert "the catalogue does not know crun@9.9.9" in shown
+    assert "unknown image './nothing.tar'" in shown
 
 
 @pytest.mark.parametrize("words", [(), ("-n", "2")])

@@ -1,33 +1,46 @@
 """Where cells that are equal but for their engine differ, and which policy of the engine says so. Pure.
 
-A cell on an engine is compared with the same cell on ``oci`` (where the run has none, on the first engine by name): the
-bundle there is what the scenario says, so what is different is the engine's doing, or nobody's that the lab knows.
+A cell on an engine is compared with the same cell on ``oci``: the bundle there is what the scenario says, so what is
+different is the engine's doing, or nobody's that the lab knows. Where the run has no ``oci``, a version of an engine is
+compared with the one before it, and the oldest with the first engine by name.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from lab.model.engine import EngineFamily
 from lab.model.record import Record
 from lab.model.verdict import Denied, Failed, Verdict
+from lab.report.matrix import version_place
 
 ENGINE = "engine"
-UNEXPLAINED = "no policy of the engine that the lab knows explains it"
+UNEXPLAINED = "unexplained: no policy of the engine that the lab knows says so"
 _BASE = EngineFamily.OCI
 _UNKNOWN = {"skipped", "errored"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What some engines do with a cell, and the causes that appear or go because of it."""
+    """What some engines do with a cell, and the causes that appear or go because of it.
+
+    ``evidence``, where it is not empty, is part of the evidence of what the policy explains: the step, or the word.
+    """
 
     engines: frozenset[EngineFamily]
     causes: frozenset[str]
     reason: str
     source: str
+    evidence: str = ""
+
+    def explains(self, families: Collection[EngineFamily | None], verdicts: Iterable[Verdict]) -> bool:
+        """Whether it is about one of two engines and about what one of their answers is."""
+        refusals = [one for one in verdicts if isinstance(one, Denied | Failed)]
+        return not self.engines.isdisjoint(families) and any(
+            one.cause in self.causes and self.evidence in one.evidence for one in refusals
+        )
 
 
 POLICIES: tuple[Policy, ...] = (
@@ -56,6 +69,73 @@ POLICIES: tuple[Policy, ...] = (
         source="https://github.com/kubernetes/kubernetes/issues/61967",
     ),
     Policy(
+        engines=frozenset({EngineFamily.DOCKER}),
+        causes=frozenset({"capability-missing"}),
+        evidence="bind ",
+        reason="Docker lets every process bind every port in a network namespace of the container's own",
+        source="https://github.com/moby/moby/pull/41030",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"capability-missing"}),
+        evidence="mknod ",
+        reason="podman's default capabilities have no CAP_MKNOD since podman 4.4",
+        source="https://github.com/containers/common/pull/1240",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"capability-missing"}),
+        evidence="rawsocket",
+        reason="podman's default capabilities have no CAP_NET_RAW since podman 4.4",
+        source="https://github.com/containers/common/pull/1240",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"capability-unavailable"}),
+        reason="podman 3 gives a privileged container every capability that it knows, also those that the host lacks",
+        source="https://github.com/containers/podman/pull/9762",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"mount-option-invalid"}),
+        reason="the options U and idmap of a volume are newer than podman 3.0",
+        source="https://github.com/containers/podman/pull/12298",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"usage-error"}),
+        evidence="unsetenv",
+        reason="--unsetenv came with podman 4",
+        source="https://github.com/containers/podman/pull/12100",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"usage-error"}),
+        evidence="nomap",
+        reason="--userns=nomap came with podman 4.3",
+        source="https://github.com/containers/podman/pull/13881",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"mount-not-permitted"}),
+        evidence="mount_setattr",
+        reason="a rootless podman cannot map a mount: 4.3 asks for it, and is refused, 5.8 leaves the word out",
+        source="https://github.com/containers/podman/pull/25106",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.PODMAN}),
+        causes=frozenset({"config-rejected"}),
+        evidence="id-mapped mounts",
+        reason="a rootless podman cannot map a mount: 4.3 asks for it, and is refused, 5.8 leaves the word out",
+        source="https://github.com/containers/podman/pull/25106",
+    ),
+    Policy(
+        engines=frozenset({EngineFamily.CRI}),
+        causes=frozenset({"sysctl-not-permitted"}),
+        reason="the lab's pods share the node's network unless they need another, and then set none of its sysctls",
+        source="https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/",
+    ),
+    Policy(
         engines=frozenset({EngineFamily.CRI}),
         causes=frozenset({"userns-incompatible"}),
         reason="containerd 2 has the runtime map the ids of mounts; containerd 1.7 cannot, and copies the image",
@@ -64,6 +144,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         engines=frozenset({EngineFamily.DOCKER, EngineFamily.PODMAN, EngineFamily.CRI}),
         causes=frozenset({"config-rejected"}),
+        evidence="version",
         reason="the engine writes its config in a version of runtime-spec that the runtime does not know",
         source="https://github.com/containers/crun/issues/1308",
     ),
@@ -81,6 +162,10 @@ POLICIES: tuple[Policy, ...] = (
     ),
 )
 """In order; the first that has the engine and one of the two causes gives the reason."""
+
+
+_Alike = tuple[str, str, str, str, Policy | None]
+"""What cells have in common that stand together: two engines, the answer of each, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +191,39 @@ def engine_differences(records: Iterable[Record]) -> tuple[EngineDifference, ...
         if not record.control and record.verdict.kind not in _UNKNOWN:
             key = (record.scenario, *(f"{name}={value}" for name, value in record.axes.items() if name != ENGINE))
             groups[key][record.axes.get(ENGINE, "")] = record
-    found: dict[tuple[str, str, str, str], list[tuple[Record, Record]]] = defaultdict(list)
+    found: dict[_Alike, list[Record]] = defaultdict(list)
     for answers in groups.values():
-        base = min(answers, key=lambda word: (_family(word) is not _BASE, word))
-        for word, record in answers.items():
+        words = sorted(answers, key=lambda word: (_family(word) is not _BASE, *_place(word)))
+        for word in words[1:]:
+            base, record = _beside(word, words), answers[word]
             here, there = _answer(record.verdict), _answer(answers[base].verdict)
             if here != there:
-                found[word, base, here, there].append((record, answers[base]))
-    differences = (_difference(*key, pairs) for key, pairs in found.items())
+                policy = _policy(word, base, [record.verdict, answers[base].verdict])
+                found[word, base, here, there, policy].append(record)
+    differences = (_difference(alike, some) for alike, some in found.items())
     return tuple(sorted(differences, key=lambda one: (bool(one.source), one.engine, one.here, one.there)))
 
 
-def _difference(engine: str, base: str, here: str, there: str, pairs: list[tuple[Record, Record]]) -> EngineDifference:
-    causes = {record.verdict.cause for record in pairs[0] if isinstance(record.verdict, Denied | Failed)}
+def _place(word: str) -> tuple[object, ...]:
+    """The sort key of an engine's word: its family, and its version where it says one."""
+    family, _, version = word.partition("@")
+    return (family, *version_place(version or "0"))
+
+
+def _beside(word: str, words: Sequence[str]) -> str:
+    """What an engine is compared with: oci, else the version of it before this one, else the first of all."""
+    before = words[: words.index(word)]
+    own = [one for one in before if _family(one) is _family(word)]
+    return own[-1] if own and _family(before[0]) is not _BASE else before[0]
+
+
+def _policy(engine: str, base: str, verdicts: list[Verdict]) -> Policy | None:
     families = {_family(engine), _family(base)}
-    policy = next((one for one in POLICIES if one.engines & families and one.causes & causes), None)
+    return next((one for one in POLICIES if one.explains(families, verdicts)), None)
+
+
+def _difference(alike: _Alike, records: list[Record]) -> EngineDifference:
+    engine, base, here, there, policy = alike
     return EngineDifference(
         engine=engine,
         base=base,
@@ -128,7 +231,7 @@ def _difference(engine: str, base: str, here: str, there: str, pairs: list[tuple
         there=there,
         reason=policy.reason if policy else UNEXPLAINED,
         source=policy.source if policy else "",
-        records=tuple(record for record, _ in pairs),
+        records=tuple(records),
     )
 
 

@@ -64,3 +64,25 @@ def test_without_oci_the_first_engine_is_the_base() -> None:
     (found,) = engine_differences([record("podman", PASSED), record("cri", SEARCH)])
     assert (found.engine, found.base) == ("podman", "cri")
     assert "effective for every user" in found.reason
+
+
+def test_one_answer_with_two_reasons_is_two_differences() -> None:
+    """What a policy explains hides nothing beside it that is answered in the same words."""
+
+    def denied(step: str) -> Verdict:
+        return Denied(cause="capability-missing", phase=Phase.PROCESS, evidence=f"step 2, {step}: EPERM")
+
+    def both(step: str, runtime: str) -> list[Record]:
+        return [record("oci", denied(step), runtime=runtime), record("docker", PASSED, runtime=runtime)]
+
+    unexplained, explained = engine_differences([*both("bind 80", "runc@1.1.15"), *both("sethostname", "crun@1.21")])
+    assert (unexplained.reason, unexplained.source) == (UNEXPLAINED, "")
+    assert [one.axes["runtime"] for one in unexplained.records] == ["crun@1.21"]
+    assert "bind every port" in explained.reason
+
+
+def test_versions_of_one_engine_are_compared_too() -> None:
+    refused = Failed(cause="mount-option-invalid", phase=Phase.ADMISSION, evidence="invalid mount option")
+    (found,) = engine_differences([record("podman@4.3.1", PASSED), record("podman@3.0.1", refused)])
+    assert (found.engine, found.base) == ("podman@4.3.1", "podman@3.0.1")
+    assert "newer than podman 3.0" in found.reason

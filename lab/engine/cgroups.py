@@ -47,18 +47,11 @@ def remove_cgroups(path: str) -> None:
 
 
 def processes_in(parent: str, name: str) -> tuple[int, ...] | None:
-    """The pids in the cgroup ``name`` below one of the lab: none where it has gone with them.
-
-    ``None`` where the lab's own is in no hierarchy, so that nothing can be said.
-    """
-    above = (hierarchy / parent.lstrip("/") for hierarchy in hierarchies())
-    place = next((directory for directory in above if directory.is_dir()), None)
-    if place is None:
-        return None
-    try:
-        return tuple(map(int, (place / name / "cgroup.procs").read_text().split()))
-    except OSError:  # gone (ENOENT), or going (ENODEV)
-        return ()
+    """The pids in the cgroup ``name`` below one of the lab; ``None`` where there is none, or none any more."""
+    for hierarchy in hierarchies():
+        with contextlib.suppress(OSError):  # not there (ENOENT), or going (ENODEV)
+            return tuple(map(int, (hierarchy / parent.lstrip("/") / name / "cgroup.procs").read_text().split()))
+    return None
 
 
 def kill_cgroups(path: str) -> None:

@@ -126,10 +126,11 @@ class CriContainer:
         own = {"containerId": self.identifier}
         self._call("start", "StartContainer", own, api.StartContainerRequest, api.Empty)
         self.seen.reached = Reached.STARTED
+        visible = self.cell.daemon.processes(self.identifier) is not None
         meanwhile()
         self._until = time.monotonic() + self.settings.deadline
         if self.cell.exec is None:
-            self.over = self._awaited()
+            self.over = visible and self._awaited()
         else:
             self._exec_beside(own, self.cell.exec)
 
@@ -152,14 +153,14 @@ class CriContainer:
                 raise EngineError("containerd ended while the cell ran")
 
     def _awaited(self) -> bool:
-        """Whether its processes ended by themselves, in time, and could be seen to."""
+        """Whether its processes end by themselves, in time."""
         while pids := self.cell.daemon.processes(self.identifier):
             if ending := self.cell.daemon.ended():
                 raise EngineError(ending)
             if time.monotonic() >= self._until:
                 return False
             children.has_ended(pids[0], min(self._until, time.monotonic() + _LOOK_AFTER))
-        return pids is not None
+        return True
 
     @property
     def _sandbox(self) -> tuple[str, dict[str, Any]]:

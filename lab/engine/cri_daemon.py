@@ -307,7 +307,7 @@ class Containerd:
         return ending
 
     def processes(self, container: str) -> tuple[int, ...] | None:
-        """The pids of a container that was started: none once it has ended; ``None`` where they cannot be seen."""
+        """The pids in a container's cgroup; ``None`` where there is none, or none any more."""
         return processes_in(self.cgroup, container)
 
     def kill_containers(self) -> None:

@@ -112,12 +112,13 @@ class Container:
         self._streams = Attached(connection, terminal=self.settings.process.terminal)
         self.log.call("start", "POST /containers/{id}/start", lambda c: c.start(self.identifier))
         self.seen.reached = Reached.STARTED
+        visible = self.cell.daemon.processes(self.identifier) is not None
         meanwhile()
         self._until = time.monotonic() + self.settings.deadline
         if self.settings.action is Action.EXEC:
             self._exec_beside(self._streams)
         else:
-            self.over = self._awaited(self._streams)
+            self.over = visible and self._awaited(self._streams)
 
     def finish(self) -> None:
         """See how it ended and what it wrote, have the daemon's account of it, and remove it."""
@@ -156,14 +157,14 @@ class Container:
         return self.cell.bundle.fill(text)
 
     def _awaited(self, streams: Attached) -> bool:
-        """Whether its processes ended by themselves, in time, and could be seen to; what they write is read."""
+        """Whether its processes end by themselves, in time; what they write is read."""
         while pids := self.cell.daemon.processes(self.identifier):
             if ending := self.cell.daemon.ended():
                 raise EngineError(ending)
             if time.monotonic() >= self._until:
                 return False
             streams.drain_beside(pids[0], min(self._until, time.monotonic() + _LOOK_AFTER))
-        return pids is not None
+        return True
 
     def _wait(self) -> None:
         """Read until the container's streams end, then ask how it ended; one that does not end is killed."""

@@ -77,7 +77,7 @@ class DockerDaemon(Protocol):
         """How it ended, or ``None`` while it runs."""
 
     def processes(self, container: str) -> tuple[int, ...] | None:
-        """The pids of a container that was started: none once it has ended; ``None`` where they cannot be seen."""
+        """The pids in a container's cgroup; ``None`` where there is none, or none any more, or none to be seen."""
 
     def kill_containers(self) -> None:
         """End every container, without asking the daemon."""
@@ -297,7 +297,7 @@ class PrivateDaemon:
         return self._dockerd.ending() or self._containerd.ending()
 
     def processes(self, container: str) -> tuple[int, ...] | None:
-        """The pids in a container's cgroup; see :class:`DockerDaemon`."""
+        """The pids in a container's cgroup; ``None`` where there is none: runsc makes none (``--ignore-cgroups``)."""
         return processes_in(self.cgroup, container)
 
     def kill_containers(self) -> None:

@@ -121,7 +121,7 @@ class Workspace:
             if name not in self._maps:
                 target = self.root / "mapped" / name
                 target.mkdir(parents=True, exist_ok=True)
-                with _user_namespace(uid_maps, gid_maps) as fd:
+                with _user_namespace(uid_maps, gid_maps, self.root) as fd:
                     try:
                         mounts.id_mapped_copy(tree, target, fd)
                     except OSError as error:
@@ -138,7 +138,7 @@ class Workspace:
     ) -> None:
         """Make a user namespace with these maps and keep it, without any process in it, as a mount on ``target``."""
         target.touch()
-        with _user_namespace(uid_maps, gid_maps) as fd:
+        with _user_namespace(uid_maps, gid_maps, self.root) as fd:
             mounts.bind(Path(f"/proc/self/fd/{fd}"), target)
 
     def own_run_directory(self) -> None:
@@ -306,9 +306,9 @@ def _mount_privately(root: Path) -> int | None:
 
 
 @contextlib.contextmanager
-def _user_namespace(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...]) -> Iterator[int]:
+def _user_namespace(uid_maps: tuple[IdMapping, ...], gid_maps: tuple[IdMapping, ...], place: Path) -> Iterator[int]:
     """An open fd of a user namespace with these maps; the process that made it is gone afterwards."""
-    with tempfile.NamedTemporaryFile() as log:
+    with tempfile.NamedTemporaryFile(dir=place) as log:
         child = process.spawn(["unshare", "--user", "sleep", "60"], log=Path(log.name))
     try:
         own = os.readlink("/proc/self/ns/user")

@@ -140,17 +140,17 @@ def inexpressible(record: Record, settings: Settings) -> Iterator[str]:
         yield "a check on the exit code of a container that was created and started: a shell cannot wait for it"
 
 
-def make_case(origin: Origin) -> Case:
+def make_case(origin: Origin, trials: Path) -> Case:
     """The whole case, nothing taken away; what is looked at afterwards only where that decided.
 
-    Raises :class:`HostError` when this host refuses an edit or a copy.
+    Its files are made in the directory of the trials, and read. Raises :class:`HostError` when this host refuses an edit or a copy.
     """
     settings, caller = origin.settings, origin.settings.caller
     owner = caller_of(settings)
     context = Context(rootless=owner if owner[0] else None)
     linux = mapped_linux(settings, context)
     mapped = mapped_owner(linux.uid_mappings, linux.gid_mappings) if linux.uid_mappings else as_named
-    with tempfile.TemporaryDirectory(prefix="permlab-repro-") as place:
+    with tempfile.TemporaryDirectory(dir=trials) as place:
         tree, accounts = _tree(origin, Path(place), mapped)
     dropped = tuple(full_name(name) for name in caller.drop_capabilities)
     full = replace(

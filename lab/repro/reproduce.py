@@ -66,7 +66,7 @@ def reproduce(
     A passed cell stays whole: there is no failure to keep. Raises :class:`EngineError` when the case, called by a
     script, shows something else than the record says.
     """
-    whole = make_case(origin)
+    whole = make_case(origin, trials.place)
     outcome = _shown(trials, whole, origin, "the cell in full")
     if not minimal or isinstance(origin.record.verdict, Passed):
         return Reproduction(origin=origin, whole=whole, case=whole, outcome=outcome, runs=trials.runs)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -297,6 +298,7 @@ def test_what_a_kill_leaves_is_cleaned(lab: Lab) -> None:
     assert left.directories
     assert lab.call("clean").ok
     assert left.run_id not in {one.run_id for one in find_leftovers()}
+    assert not list(Path(tempfile.gettempdir()).glob("permlab-repro*"))
 
 
 def test_what_no_script_can_do_is_told(lab: Lab) -> None:

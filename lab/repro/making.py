@@ -143,7 +143,8 @@ def inexpressible(record: Record, settings: Settings) -> Iterator[str]:
 def make_case(origin: Origin, trials: Path) -> Case:
     """The whole case, nothing taken away; what is looked at afterwards only where that decided.
 
-    Its files are made in the directory of the trials, and read. Raises :class:`HostError` when this host refuses an edit or a copy.
+    Its files are made in the directory of the trials, and read. Raises :class:`HostError` when this host refuses an
+    edit or a copy.
     """
     settings, caller = origin.settings, origin.settings.caller
     owner = caller_of(settings)

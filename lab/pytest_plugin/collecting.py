@@ -83,8 +83,8 @@ class CellItem(pytest.Item):
     def __init__(self, *, task: Task, **kwargs: Any) -> None:  # pytest's own
         super().__init__(**kwargs)
         self.task = task
-        for name, words in _marks(task):
-            self.add_marker(pytest.MarkDecorator(pytest.Mark(name, (), words, _ispytest=True), _ispytest=True))
+        for mark in marks_of(task):
+            self.add_marker(mark)
         wanted = expectation_of(task.scenario, task.cell)
         if wanted is not None and wanted.intermittent:
             self.add_marker(
@@ -116,6 +116,12 @@ class CellItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Where the cell stands, and its id."""
         return self.path, 0, self.task.cell.id
+
+
+def marks_of(task: Task) -> Iterator[pytest.MarkDecorator]:
+    """What tests of a cell are marked with."""
+    for name, words in _marks(task):
+        yield pytest.MarkDecorator(pytest.Mark(name, (), words, _ispytest=True), _ispytest=True)
 
 
 def _marks(task: Task) -> Iterator[tuple[str, dict[str, object]]]:

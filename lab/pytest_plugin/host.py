@@ -25,7 +25,7 @@ from lab.model.verdict import Denied, Errored, Failed, Skipped, Verdict
 from lab.provision.toolbox import toolbox
 from lab.pytest_plugin.bench import Bench, open_bench
 from lab.pytest_plugin.choice import Choice, activate
-from lab.pytest_plugin.collecting import CellItem
+from lab.pytest_plugin.collecting import CellItem, marks_of
 from lab.report.escape import escape_text
 from lab.report.words import again_command, found_words, show_command
 from lab.scenario.expand import fits
@@ -75,7 +75,7 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
         pytest.fail(
             f"{metafunc.definition.nodeid}: a test with the mark permlab takes the argument `host`", pytrace=False
         )
-    tasks, fault = _tasks_or_fault(mark, activate(metafunc.config))
+    tasks, fault = _tasks_or_fault(mark, activate(metafunc.config), metafunc.definition.path.parent)
     if fault:
         pytest.fail(f"{metafunc.definition.nodeid}: {fault}", pytrace=False)
     metafunc.config.pluginmanager.import_plugin(__name__)  # for the hooks below
@@ -83,18 +83,25 @@ def parametrize(metafunc: pytest.Metafunc, mark: pytest.Mark) -> None:
         metafunc.fixturenames.remove(_THEIRS)  # before its plugin parametrises it: no other connection is asked
     known = metafunc.config.stash.setdefault(HOSTS, {})
     hosts = [known.setdefault((task.scenario.path, task.cell.id), (task, host_of(task.cell.id)))[1] for task in tasks]
-    metafunc.parametrize(NAME, hosts, ids=[task.cell.id for task in tasks], scope="module")
+    values = [
+        pytest.param(host, id=task.cell.id, marks=tuple(marks_of(task)))
+        for task, host in zip(tasks, hosts, strict=True)
+    ]
+    metafunc.parametrize(NAME, values, scope="module")
 
 
-def _tasks_or_fault(mark: pytest.Mark, choice: Choice) -> tuple[list[Task], str]:
+def _tasks_or_fault(mark: pytest.Mark, choice: Choice, beside: Path) -> tuple[list[Task], str]:
     try:
-        return _tasks(mark, choice), ""
+        return _tasks(mark, choice, beside), ""
     except LabError as error:
         return [], str(error)
 
 
-def _tasks(mark: pytest.Mark, choice: Choice) -> list[Task]:
-    """The cells that the mark chooses; the options --runtime and --engine go before its own words."""
+def _tasks(mark: pytest.Mark, choice: Choice, beside: Path) -> list[Task]:
+    """The cells that the mark chooses; the options --runtime and --engine go before its own words.
+
+    A scenario's file is looked for in ``beside``, the directory of the test's own file, before anywhere else.
+    """
     words: dict[str, Any] = {**dict(zip(_WORDS, mark.args, strict=False)), **mark.kwargs}
     unknown = sorted(set(words) - set(_WORDS))
     if len(mark.args) > 1 or unknown or not words.get("scenario"):
@@ -104,7 +111,7 @@ def _tasks(mark: pytest.Mark, choice: Choice) -> list[Task]:
             resolution='for example @pytest.mark.permlab("chdir-cwd", runtime="runc@1.1.5", where=\'caps == "cri"\')',
         )
     chosen = plan(
-        [load(name) for name in _several(words["scenario"])],
+        [load(beside / name if (beside / name).is_file() else name) for name in _several(words["scenario"])],
         runtimes=choice.runtimes or _several(words.get("runtime", ())),
         cells=_several(words.get("cell", ())),
         where=words.get("where"),

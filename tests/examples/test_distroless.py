@@ -12,14 +12,12 @@ nonroot = pytest.mark.permlab(
 )
 
 
-@pytest.mark.integration
 @nonroot
 def test_the_home_directory_is_the_users_alone(host: Host) -> None:
     home = host.file("/home/nonroot")
     assert (home.user, home.group, home.mode) == ("nonroot", "nonroot", 0o700)
 
 
-@pytest.mark.integration
 @nonroot
 def test_the_process_runs_as_nonroot_in_its_home(host: Host) -> None:
     assert host.user().name == "nonroot"
@@ -29,7 +27,6 @@ def test_the_process_runs_as_nonroot_in_its_home(host: Host) -> None:
     assert (process.user, process.comm) == ("nonroot", "probe")
 
 
-@pytest.mark.integration
 @nonroot
 def test_nothing_but_the_usual_is_mounted(host: Host) -> None:
     assert host.mount_point("/").filesystem == "overlay"
@@ -37,7 +34,6 @@ def test_nothing_but_the_usual_is_mounted(host: Host) -> None:
     assert not host.mount_point("/data").exists
 
 
-@pytest.mark.integration
 @nonroot
 def test_the_image_itself_has_no_shell(host: Host) -> None:
     assert not host.file("/bin/sh").exists

@@ -15,6 +15,10 @@ from lab.process import Completed, run, spawn
 
 pytestmark = pytest.mark.integration
 
+TOP = Path(__file__).parents[2]
+EXAMPLES = TOP / "tests" / "examples" / "test_distroless.py"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", (TOP / "docs" / "testinfra.md").read_text(), re.DOTALL | re.MULTILINE)
+
 KINDS = """
 [axes]
 image = ["distroless-static:nonroot"]
@@ -106,13 +110,20 @@ def lab(tmp_path: Path) -> Lab:
 
 def run_tests(lab: Lab, text: str, *arguments: str) -> Completed:
     """Run a user's tests, with what they said as JUnit XML in ``out.xml``."""
-    (lab.place / "test_mine.py").write_text(text.replace("RUNTIME", repr(RUNC)))
+    (lab.place / "test_mine.py").write_text(re.sub(r"\bRUNTIME\b", repr(RUNC), text))
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=out.xml", *arguments]
     return run(argv, deadline=400, env=lab.environment, cwd=lab.place)
 
 
 def outcome(done: Completed) -> str:
     return done.stdout.decode().splitlines()[-1].partition(" in ")[0]
+
+
+@pytest.mark.parametrize("text", [EXAMPLES.read_text(), *BLOCKS], ids=["examples", "page"])
+def test_the_examples_pass(lab: Lab, text: str) -> None:
+    done = run_tests(lab, text)
+    assert outcome(done) == "12 passed", done.stdout.decode()
+    assert lab.left() == []
 
 
 def test_identity_and_mounts_stay_as_the_cell_asked(lab: Lab) -> None:
@@ -131,6 +142,12 @@ def test_on_every_engine(lab: Lab, engine: str, demanded: set[str]) -> None:
     done = run_tests(lab, SAME)
     assert outcome(done) == "3 passed", done.stdout.decode()
     assert lab.left() == []
+
+
+def test_tests_are_chosen_by_the_marks_of_their_cells(lab: Lab) -> None:
+    lab.scenario(KINDS.format(engines='"oci", "docker"', kinds=ANY), "kinds")
+    done = run_tests(lab, SAME, "-m", "oci and engine(name='oci') and not rootless", "--collect-only")
+    assert outcome(done) == "3/6 tests collected (3 deselected)", done.stdout.decode()
 
 
 def test_a_container_that_is_refused_fails_its_test_with_why(lab: Lab) -> None:
@@ -199,7 +216,7 @@ def test_slow(host):
     pathlib.Path("pid").write_text(str(host.backend.pid))
     time.sleep(60)
 """
-    (lab.place / "test_mine.py").write_text(text.replace("RUNTIME", repr(RUNC)))
+    (lab.place / "test_mine.py").write_text(re.sub(r"\bRUNTIME\b", repr(RUNC), text))
     argv = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(lab.place), sys.executable, "-m", "pytest", "-q"]
     process = spawn(argv, env=lab.environment, log=lab.place / "log")
     wait_for(lambda: (lab.place / "pid").exists() and (lab.place / "pid").read_text())

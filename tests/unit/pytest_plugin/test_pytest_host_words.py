@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from lab.pytest_plugin import host
 from lab.pytest_plugin.choice import Choice
 
 
-def chosen(*args: object, choice: Choice | None = None, **kwargs: object) -> list[str]:
+def chosen(*args: object, choice: Choice | None = None, beside: Path = Path("/"), **kwargs: object) -> list[str]:
     mark = pytest.mark.permlab(*args, **kwargs).mark
-    return [task.cell.id for task in host._tasks(mark, choice or Choice())]  # noqa: SLF001  # the pure part
+    return [task.cell.id for task in host._tasks(mark, choice or Choice(), beside)]  # noqa: SLF001  # the pure part
 
 
 def test_a_mark_chooses_as_the_command_line_does() -> None:
@@ -32,6 +33,13 @@ def test_options_go_before_the_mark() -> None:
     assert found
     assert all("/crun-1.8.1/" in cell for cell in found)
     assert chosen("umask", choice=Choice(engines=("docker",))) == []
+
+
+def test_a_file_beside_the_test_goes_before_any_other(tmp_path: Path) -> None:
+    text = 'format = 1\nquestion = "?"\n[axes]\nimage = ["busybox"]\nruntime = ["runc@1.1.15"]\n'
+    (tmp_path / "umask.toml").write_text(text)
+    assert chosen("umask.toml", beside=tmp_path) == ["umask/busybox/runc-1.1.15/oci"]
+    assert chosen("umask", runtime="runc@1.1.15", beside=tmp_path) == chosen("umask", runtime="runc@1.1.15")
 
 
 @pytest.mark.parametrize(

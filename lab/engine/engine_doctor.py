@@ -18,8 +18,8 @@ from lab.provision.engines import engine_releases, find_engine
 
 TRIAL_DEADLINE = 20.0
 _FETCHERS = ("apt-get", "dpkg-deb")
-_ROOTLESS = {EngineFamily.OCI, EngineFamily.PODMAN}
-"""Families that can do something for an ordinary user."""
+_NEEDED = ("CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_MKNOD")
+"""Capabilities of root without which no engine comes up: mounts, namespaces, accounts, device nodes."""
 
 
 def examine_engines(cache: Cache) -> Iterator[Ability]:
@@ -42,16 +42,31 @@ def _examine(cache: Cache, release: EngineRelease) -> Ability:
         return _absent(name, release)
     refused = _refused(release, build)
     if refused is not None:
-        return Ability(name=name, usable=False, found=refused, remedy=f"permlab engines verify {release.name}")
-    return Ability(name=name, usable=True, found=f"in the cache, runs here: {build.reported.splitlines()[0]}")
+        remedy = f"remove {build.root} and fetch it again: permlab engines pull {release.name}"
+        return Ability(name=name, usable=False, found=refused, remedy=remedy)
+    found = f"in the cache, runs here: {build.reported.splitlines()[0]}"
+    return Ability(name=name, usable=True, found=found + _limits(release.name.family))
 
 
 def _obstacles(release: EngineRelease) -> Iterator[tuple[str, str]]:
     """What this host lacks for a family, whatever the version."""
-    if os.geteuid() and release.name.family not in _ROOTLESS:
-        yield "needs root: the lab starts a daemon of its own", "run as root"
+    if os.geteuid():
+        what = "a mount namespace and account files" if release.name.family is EngineFamily.PODMAN else "a daemon"
+        yield f"needs root: the lab gives it {what} of its own", "run as root"
+    lacking = [name for name in _NEEDED if name in host.missing_capabilities()]
+    if lacking:
+        yield (
+            f"root lacks {', '.join(lacking)} here",
+            "start the lab where root has them (in a container: --privileged)",
+        )
     if host.cgroup_layout() == "none":
         yield "no cgroups are mounted at /sys/fs/cgroup", "mount them (in a container: --privileged, --cgroupns=host)"
+
+
+def _limits(family: EngineFamily) -> str:
+    """What some cells of an engine lack on this host."""
+    refused = host.user_namespaces()
+    return f"; its rootless cells are skipped: {refused}" if refused and family is EngineFamily.PODMAN else ""
 
 
 def _absent(name: str, release: EngineRelease) -> Ability:
@@ -67,9 +82,14 @@ def _absent(name: str, release: EngineRelease) -> Ability:
 
 
 def _refused(release: EngineRelease, build: EngineBuild) -> str | None:
-    """Why the build's main program does not run here, or ``None``."""
+    """Why the build's main program does not run here, or ``None``. Its home is one that is there: podman looks."""
+    program = build.program(release.main)
+    if not program.is_file():
+        return f"its program {release.main} is gone from the cache"
     try:
-        done = tool([str(build.program(release.main)), "--version"], deadline=TRIAL_DEADLINE)
-    except (LabError, OSError) as error:
-        return f"{release.main} does not run here: {error}"
+        done = tool([str(program), "--version"], deadline=TRIAL_DEADLINE, env=process.small_environment({"HOME": "/"}))
+    except LabError as error:
+        return f"{release.main} does not run here: {error.brief}"
+    except OSError as error:
+        return f"{release.main} does not run here: {error.strerror}"
     return None if done.ok else f"{release.main} does not run here: {done.tail(200)}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lab_session import RUNC, Lab, host_state, require_engine, user_cache, wait_for
+from lab_session import RUNC, Lab, host_state, interrupt, require_engine, user_cache, wait_for
 
 from lab.process import Completed, run, spawn
 
@@ -34,6 +33,18 @@ steps = ["mkdir /tmp/made", "touch /tmp/made/file"]
 """
 
 ANY = "[axes.kind.plain]"
+
+CLOSED = """
+[axes.kind.plain]
+[axes.kind.closed]
+readonly_root = true
+process.no_new_privileges = true
+"""
+
+ROOTLESS = """
+[axes.kind.rootless]
+caller.rootless = true
+"""
 
 EVERY = """
 [axes.kind.plain]
@@ -135,12 +146,16 @@ def test_identity_and_mounts_stay_as_the_cell_asked(lab: Lab) -> None:
     assert host_state() == before
 
 
-@pytest.mark.parametrize("engine", ["docker", "podman", "cri"])
-def test_on_every_engine(lab: Lab, engine: str, demanded: set[str]) -> None:
+@pytest.mark.parametrize(
+    ("engine", "kinds", "passed"),
+    [("docker", CLOSED, "6 passed"), ("podman", CLOSED + ROOTLESS, "9 passed"), ("cri", CLOSED, "6 passed")],
+    ids=["docker", "podman", "cri"],
+)
+def test_on_every_engine(lab: Lab, engine: str, kinds: str, passed: str, demanded: set[str]) -> None:
     require_engine(engine, demanded)
-    lab.scenario(KINDS.format(engines=f'"{engine}"', kinds=ANY), "kinds")
+    lab.scenario(KINDS.format(engines=f'"{engine}"', kinds=kinds), "kinds")
     done = run_tests(lab, SAME)
-    assert outcome(done) == "3 passed", done.stdout.decode()
+    assert outcome(done) == passed, done.stdout.decode()
     assert lab.left() == []
 
 
@@ -205,25 +220,39 @@ def test_a_bad_mark_is_told_without_a_traceback(lab: Lab, mark: str, said: str) 
     assert "During handling" not in told
 
 
-def test_an_interrupt_leaves_nothing(lab: Lab) -> None:
+def slow_test(lab: Lab) -> tuple[subprocess.Popen[bytes], int]:
+    """A pytest whose test is in its cell now, and the first process of the cell's container."""
     lab.scenario(KINDS.format(engines='"oci"', kinds=ANY), "kinds")
-    text = """
+    text = f"""
 import pathlib, time
 import pytest
 
-@pytest.mark.permlab("kinds.toml", runtime=RUNTIME)
+@pytest.mark.permlab("kinds.toml", runtime={RUNC!r})
 def test_slow(host):
     pathlib.Path("pid").write_text(str(host.backend.pid))
     time.sleep(60)
 """
-    (lab.place / "test_mine.py").write_text(re.sub(r"\bRUNTIME\b", repr(RUNC), text))
+    (lab.place / "test_mine.py").write_text(text)
     argv = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(lab.place), sys.executable, "-m", "pytest", "-q"]
     process = spawn(argv, env=lab.environment, log=lab.place / "log")
     wait_for(lambda: (lab.place / "pid").exists() and (lab.place / "pid").read_text())
-    pid = int((lab.place / "pid").read_text())
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(60) == pytest.ExitCode.INTERRUPTED
+    return process, int((lab.place / "pid").read_text())
+
+
+def test_an_interrupt_leaves_nothing(lab: Lab) -> None:
+    process, pid = slow_test(lab)
+    assert interrupt(process) == pytest.ExitCode.INTERRUPTED
     assert not Path(f"/proc/{pid}").exists()
+    assert lab.left() == []
+
+
+def test_what_a_kill_leaves_is_cleaned(lab: Lab) -> None:
+    process, pid = slow_test(lab)
+    process.kill()
+    process.wait()
+    assert Path(f"/proc/{pid}").exists()
+    assert lab.call("clean").ok
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
     assert lab.left() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from lab.codec import decode_toml, read_text
 from lab.errors import InputError, LabError
-from lab.model.scenario import Task
+from lab.model.scenario import Cell, Scenario, Task
 from lab.provision.catalogue import load_catalogue
 from lab.pytest_plugin.choice import activate
 from lab.pytest_plugin.failure import LabFault, NotAsExpected, as_report
@@ -58,10 +58,18 @@ class ScenarioFile(pytest.File):
             )
         self.text = read_text(self.path)
         scenario = parse(self.text, id=self.path.stem, where=self.shown)
-        plan = expand(scenario, tuple(load_catalogue()), activate(self.config).runtimes)
-        for cell in plan.cells:
+        for cell in self._cells(scenario, activate(self.config).runtimes):
             name = cell.id.removeprefix(f"{scenario.id}/")
             yield CellItem.from_parent(self, name=name, task=Task(scenario=scenario, cell=cell))
+
+    def _cells(self, scenario: Scenario, runtimes: tuple[str, ...]) -> tuple[Cell, ...]:
+        """The plan's cells; skips a scenario that the chosen runtimes cannot be for (releases bring their own)."""
+        releases = tuple(load_catalogue())
+        try:
+            return expand(scenario, releases, runtimes).cells
+        except InputError as error:
+            expand(scenario, releases)  # a fault of its own goes first
+            pytest.skip(f"{self.shown}: --runtime {','.join(runtimes)}: {error.brief}", allow_module_level=True)
 
     def repr_failure(  # type: ignore[override]  # pytest's own collectors take no style either
         self, excinfo: pytest.ExceptionInfo[BaseException]

@@ -138,6 +138,14 @@ def test_rootless_cells_have_their_mark(pytester: pytest.Pytester, scenarios: Pa
     assert len(ids(result)) == 8
 
 
+def test_a_scenario_that_other_runtimes_cannot_be_for_is_skipped(pytester: pytest.Pytester, scenarios: Path) -> None:
+    text = SCENARIO.replace('runtime = ["runc@1.0.0-rc93", "crun@1.8.1"]', 'release = ["debian-12"]')
+    (scenarios / "upgrade.toml").write_text(text.replace('engine = ["oci", "docker@20.10.5"]', ""))
+    result = pytester.runpytest("--collect-only", "-q", "-rs", str(scenarios), "--runtime", "runc@1.1.15")
+    assert {line.partition("::")[0] for line in ids(result)} == {"scenarios/mine.toml"}
+    result.stdout.fnmatch_lines(["SKIPPED * scenarios/upgrade.toml: --runtime runc@1.1.15: a release brings its own *"])
+
+
 def test_one_cell_is_named_by_its_id(pytester: pytest.Pytester, scenarios: Path) -> None:
     name = "scenarios/mine.toml::distroless-static:nonroot/user=1000:0/crun-1.8.1/oci"
     assert ids(pytester.runpytest("--collect-only", "-q", name)) == [name]

@@ -6,7 +6,7 @@ gets its values as parameters, so that fixture is not asked, and a test without 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +26,13 @@ from lab.provision.toolbox import toolbox
 from lab.pytest_plugin.bench import Bench, open_bench
 from lab.pytest_plugin.choice import Choice, activate
 from lab.pytest_plugin.collecting import CellItem, marks_of
+from lab.pytest_plugin.failure import LabFault, as_report
 from lab.report.escape import escape_text
-from lab.report.words import again_command, found_words, show_command
+from lab.report.expectations import held
+from lab.report.words import again_command, found_words, repro_command, reproducible, show_command
 from lab.scenario.expand import fits
 from lab.scenario.load import shipped_directory
+from lab.scenario.resolve import expectation_of
 from lab.scenario.write import text_of
 
 NAME = "host"
@@ -158,7 +161,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if isinstance(verdict, Skipped):
         pytest.skip(escape_text(verdict.reason))
     if isinstance(verdict, Errored):
-        pytest.fail(_text(chosen.task, verdict), pytrace=False)
+        raise _not_running(chosen.task, verdict)
 
 
 def _key(item: pytest.Item) -> tuple[str, str] | None:
@@ -171,11 +174,7 @@ def _hold(item: pytest.Item, chosen: Chosen, holder: Holder) -> None:
     try:
         bench = _bench(item)
         bench.supply([one.task for one in map(_chosen, item.session.items) if one is not None])
-        broken = bench.broken_controls(chosen.task)
-        if broken:
-            runtime = chosen.task.cell.value("runtime")
-            look = f"{show_command(broken[0])} --run {bench.session.header.id}"
-            pytest.fail(f"void: a control cell of {runtime} did not show what it must\nlook      {look}", pytrace=False)
+        _trust(bench, chosen.task)
         tools = toolbox(bench.session.cache)
         with bench.interruptible():
             held = holder.closing.enter_context(hold(bench.session, chosen.task))
@@ -185,6 +184,15 @@ def _hold(item: pytest.Item, chosen: Chosen, holder: Holder) -> None:
         holder.ended = NotRunning(Errored(reason=str(error)))
     else:
         chosen.backend.bind(held, tools)
+
+
+def _trust(bench: Bench, task: Task) -> None:
+    """Refuse a runtime whose control cells do not show what they must."""
+    broken = bench.broken_controls(task)
+    if broken:
+        look = f"{show_command(broken[0])} --run {bench.session.header.id}"
+        runtime = task.cell.value("runtime")
+        raise NotRunning(Errored(reason=f"void: a control cell of {runtime} did not show what it must: {look}"))
 
 
 def _bench(item: pytest.Item) -> Bench:
@@ -202,7 +210,25 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     if chosen is None or holder is None:
         return
     if holder.ended is not None:
-        pytest.fail(_text(chosen.task, holder.ended.verdict), pytrace=False)
+        raise _not_running(chosen.task, holder.ended.verdict)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report why there is no container to look into without a traceback; where the lab failed, as an error.
+
+    pytest calls an error what fails in the setup of a test.
+    """
+    report = yield
+    value = call.excinfo.value if call.excinfo is not None and _chosen(item) is not None else None
+    if isinstance(value, LabFault):
+        report.longrepr = as_report(value.text, brief=value.brief, path=item.path)
+    elif isinstance(value, LabError):
+        report.longrepr = as_report(str(value), brief=value.brief, path=item.path)
+        report.when = "setup"
+    return report
 
 
 @pytest.hookimpl(wrapper=True)
@@ -223,12 +249,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         holder.let_go()
 
 
-def _text(task: Task, verdict: Verdict) -> str:
-    """Why there is no container to look into, with the command that shows it."""
+def _not_running(task: Task, verdict: Verdict) -> LabFault:
+    """Why there is no container to look into, with the commands that show it."""
     path = Path(task.scenario.path)
-    scenario = task.scenario.id if path.parent == shipped_directory() else str(path)
-    record = Record(cell=task.cell.id, scenario=scenario, axes=dict(task.cell.axes), verdict=verdict)
-    lines = [f"the container of {escape_text(task.cell.id)} does not run: {found_words(verdict)}"]
+    record = Record(
+        cell=task.cell.id,
+        scenario=task.scenario.id if path.parent == shipped_directory() else str(path),
+        axes=dict(task.cell.axes),
+        verdict=verdict,
+        expectation=expectation_of(task.scenario, task.cell),
+    )
+    brief = f"the container does not run: {found_words(verdict)}"
+    return LabFault(brief, "\n".join([brief, *(f"{name:<10}{line}".rstrip() for name, line in _facts(record))]))
+
+
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
+    verdict = record.verdict
     if isinstance(verdict, Denied | Failed):
-        lines += [f"  {line}" for line in escape_text(verdict.evidence, lines=True).splitlines()]
-    return "\n".join([*lines, f"again     {again_command(record)}"])
+        evidence = escape_text(verdict.evidence, lines=True).splitlines()
+        yield from zip(("evidence", *[""] * len(evidence)), evidence, strict=False)
+        yield "cause", f"{escape_text(verdict.cause)}, see docs/causes.md#{escape_text(verdict.cause)}"
+    if record.expectation is not None and held(record):
+        yield "expected", "yes, by its scenario: leave the cell out with `where`, or mark the test xfail"
+    yield "", ""
+    yield "again", again_command(record)
+    if reproducible(record):
+        yield "then", repro_command(record)

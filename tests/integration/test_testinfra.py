@@ -186,8 +186,33 @@ def test_another_kernel(host):
     assert outcome(done) == "1 failed, 1 passed, 1 skipped", said
     assert "does not run: denied: cwd-not-searchable (phase chdir)" in said
     assert "permlab run chdir-cwd --runtimes runc@1.0.0-rc93 --cell" in said
+    assert "expected  yes, by its scenario" in said
     assert "runsc keeps its processes in a kernel of its own" in said
     assert "Traceback" not in said
+
+
+def test_a_container_that_has_gone_is_an_error_not_a_failure(lab: Lab) -> None:
+    lab.scenario(KINDS.format(engines='"oci"', kinds=ANY), "kinds")
+    text = """
+import os, signal
+import pytest
+
+pytestmark = pytest.mark.permlab("kinds.toml", runtime=RUNTIME)
+
+def test_kills(host):
+    os.kill(host.backend.pid, signal.SIGKILL)
+    while host.run("true").succeeded:
+        pass
+
+def test_after(host):
+    assert host.run("true").succeeded
+"""
+    done = run_tests(lab, text)
+    said = done.stdout.decode()
+    assert outcome(done) == "2 errors", said
+    assert "cannot be entered" in said
+    assert "Traceback" not in said
+    assert lab.left() == []
 
 
 def test_other_tests_keep_their_own_host(lab: Lab) -> None:

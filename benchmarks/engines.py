@@ -133,7 +133,7 @@ def docker_loops(engines: Engines, word: str) -> Iterator[list[Loop]]:
         entry = f"--entrypoint={PROBE}"
         yield [
             loop("docker run --rm", plain.address, f"--runtime={plain.runtime(runtime)}", entry, there),
-            loop("…--network=none, lab's daemon", address, "--network=none", f"--runtime={named}", entry, identifier),
+            loop("… --network=none, in memory", address, "--network=none", f"--runtime={named}", entry, identifier),
         ]
     finally:
         plain.stop()
@@ -179,6 +179,8 @@ LOOPS: Mapping[str, Callable[[Engines, str], AbstractContextManager[list[Loop]]]
 }
 """How each family's own command line makes the same container."""
 
+FORMAT = ("", "", ".0f", ".0f", "", ".2f")
+
 _numbers = itertools.count()
 
 
@@ -220,7 +222,7 @@ def main() -> None:
     """Parse the command line, measure in turn and print one row for each engine, loop and number of workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engines", nargs="*", default=list(LOOPS))
-    parser.add_argument("--cells", type=int, default=40)
+    parser.add_argument("--cells", type=int, default=30)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--rounds", type=int, default=5, help="turns; the median counts")
     given = parser.parse_args()
@@ -236,11 +238,11 @@ def main() -> None:
             with LOOPS[word.partition("@")[0]](engines, word) as loops:
                 for row in measure(engines, word, loops, given):
                     rows.append(row)
-                    print(*row, sep="  ", file=sys.stderr, flush=True)  # noqa: T201  # progress
+                    print(tabulate([row], tablefmt="plain", floatfmt=FORMAT), file=sys.stderr, flush=True)  # noqa: T201  # progress
     finally:
         engines.close()
     headers = ("engine", "workers", "permlab, ms", "loop, ms", "loop", "times faster")
-    print(tabulate(rows, headers=headers, floatfmt=("", "", ".0f", ".0f", "", ".2f")))  # noqa: T201  # the result
+    print(tabulate(rows, headers=headers, floatfmt=FORMAT))  # noqa: T201  # the result
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The podman engine: cells through podman's command line, rootful or rootless.
 
-A cell is `podman create`, `start --attach`, `inspect` where it did not end well, and `rm`: separate calls, so that a
-failure keeps its phase and podman's own words. There is no daemon; what outlives a call (conmon, a rootless podman's
-pause process) stays in cgroups of the run.
+A cell is `podman create`, `start --attach`, and `inspect` where it did not end well: separate calls, so that a
+failure keeps its phase and podman's own words; `rm` removes several. There is no daemon; what outlives a call
+(conmon, a rootless podman's pause process) stays in cgroups of the run.
 """
 
 from __future__ import annotations

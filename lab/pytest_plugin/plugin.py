@@ -1,8 +1,8 @@
 """Where pytest meets the plugin: its options and hooks, and nothing of the lab before somebody asks for it.
 
 Every pytest of an environment that has permlab imports this module (entry point ``pytest11``), most of them for tests
-that have nothing to do with it. So it imports nothing but pytest, adds no fixture, no header and no mark until a
-scenario file is collected, and leaves the options ``--runtime`` and ``--engine`` to whoever else has them.
+that have nothing to do with it. So it imports nothing but pytest, adds no fixture, no header and no mark but its own
+(``permlab``) until a scenario file is collected, and leaves the options ``--runtime`` and ``--engine`` to whoever else has them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Every pytest of an environment that has permlab imports this module (entry point ``pytest11``), most of them for tests
 that have nothing to do with it. So it imports nothing but pytest, adds no fixture, no header and no mark but its own
-(``permlab``) until a scenario file is collected, and leaves the options ``--runtime`` and ``--engine`` to whoever else has them.
+(``permlab``) until a scenario file is collected, and leaves the options ``--runtime`` and ``--engine`` to whoever else
+has them.
 """
 
 from __future__ import annotations

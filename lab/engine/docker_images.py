@@ -99,13 +99,17 @@ class Layers:
 
 @dataclass(slots=True, kw_only=True)
 class DaemonImages:
-    """The images on one daemon."""
+    """The images on one daemon.
+
+    ``_known`` are the stacks of layers that it has, each as diff ids, lowest first: a daemon knows a layer by all below
+    it (image-spec, ChainID), and an equal one upon others is a new one.
+    """
 
     daemon: DockerDaemon
     layers: Layers
     _loaded: Once[str] = field(default_factory=Once)
     _ids: Once[str] = field(default_factory=Once)
-    _known: set[str] = field(default_factory=set)
+    _known: set[tuple[str, ...]] = field(default_factory=set)
 
     def id_of(self, image: Image, settings: Settings) -> str:
         """The id of the image that a cell runs on, loaded when the daemon does not have it yet.
@@ -125,14 +129,17 @@ class DaemonImages:
 
     def _load(self, layers: tuple[Layer, ...], config: ImageConfig) -> str:
         made = layered(layers, config, {LABEL: self.layers.workspace.run_id})
+        ids = tuple(layer.diff_id for layer in layers)
+        stacks = [ids[: number + 1] for number in range(len(ids))]
+        had = sum(stack in self._known for stack in stacks)
         with tempfile.TemporaryFile(dir=self.layers.workspace.root) as file:
-            write_docker_archive(made, file, frozenset(self._known))
+            write_docker_archive(made, file, frozenset(ids) - frozenset(ids[had:]))
             file.seek(0)
             answers = tuple(self.daemon.client.load_image(file, quiet=True))
         refusals = [str(answer["error"]) for answer in answers if "error" in answer]
         if refusals:
             raise ImageRefused(refusals[0])
-        self._known.update(layer.diff_id for layer in layers)
+        self._known.update(stacks)
         return made.id
 
 

@@ -27,6 +27,9 @@ CALL_DEADLINE = 60.0
 """Seconds for a call that waits for no container."""
 
 KILL_DEADLINE = 10.0
+_MONITOR_DIED = (b"(no logs from conmon)", b"write child: broken pipe")
+"""What podman says when conmon, which stands between it and the runtime, is gone before the container runs."""
+
 _HOLDS = b'"op":"hold"'
 _PAUSE = 0.01
 
@@ -100,6 +103,8 @@ class Container:
             self.reached = Reached.STARTED
         if done.ok:
             self.reached, self.exit_code = Reached.STARTED, 0
+        elif any(text in done.stderr for text in _MONITOR_DIED):
+            self.fault = f"the container's monitor died: {done.tail()}"
         elif not done.timed_out:
             self._inspect()
 

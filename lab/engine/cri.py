@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -182,13 +182,5 @@ class CriEngine:
 def _finish(prepared: Prepared, container: CriContainer, observation: Observation) -> Observation:
     started, seen = time.monotonic(), container.seen
     container.finish()
-    return replace(
-        observation,
-        calls=tuple(seen.calls),
-        reached=seen.reached,
-        exit_code=seen.exit_code,
-        output=seen.output,
-        host_after=look(container.cell.bundle, container.settings.host),
-        fault=seen.fault,
-        seconds={**prepared.seconds, "finish": time.monotonic() - started},
-    )
+    after = look(container.cell.bundle, container.settings.host)
+    return seen.added_to(observation, after, prepared.seconds, started)

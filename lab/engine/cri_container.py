@@ -23,6 +23,7 @@ from lab.engine.bundle import Bundle
 from lab.engine.cri_api import cri_pb2 as api
 from lab.engine.cri_daemon import CALL_TIMEOUT, Containerd, M
 from lab.engine.cri_words import SECCOMP
+from lab.engine.seen import Seen
 from lab.errors import EngineError, LabError
 from lab.model.observation import Call, Reached
 from lab.model.settings import Settings
@@ -54,17 +55,6 @@ class CriCell:
     sandbox: dict[str, Any]
     container: dict[str, Any]
     exec: dict[str, Any] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """What has been seen of a cell so far."""
-
-    calls: list[Call] = field(default_factory=list)
-    reached: Reached = Reached.NOTHING
-    exit_code: int | None = None
-    output: bytes = b""
-    fault: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

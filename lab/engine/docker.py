@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from lab.engine.base import EngineContext, Job, Prepared
@@ -162,16 +162,8 @@ class DockerEngine:
         bundle, seen = container.cell.bundle, container.seen
         container.finish()
         self._running.pop(bundle.identifier, None)
-        return replace(
-            observation,
-            calls=tuple(seen.calls),
-            reached=seen.reached,
-            exit_code=seen.exit_code,
-            output=seen.output,
-            host_after=look(bundle, container.settings.host),
-            fault=seen.fault,
-            seconds={**prepared.seconds, "finish": time.monotonic() - started},
-        )
+        after = look(bundle, container.settings.host)
+        return seen.added_to(observation, after, prepared.seconds, started)
 
     def beside(self, image: Image, runtime: Runtime, settings: Settings) -> tuple[str, str, str]:
         """What a `docker` command needs to run such a container on the same daemon: its address, image id, runtime."""

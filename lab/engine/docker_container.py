@@ -22,8 +22,9 @@ from lab.engine.docker_api import TRANSPORT, Attached, CallFailed, CallLog, as_t
 from lab.engine.docker_daemon import CALL_TIMEOUT, DockerDaemon
 from lab.engine.docker_images import LABEL
 from lab.engine.docker_words import volume_names
+from lab.engine.seen import Seen
 from lab.errors import EngineError, LabError
-from lab.model.observation import Call, Reached
+from lab.model.observation import Reached
 from lab.model.settings import Action, Settings
 
 _HOLDS = b'"hold"'
@@ -42,17 +43,6 @@ class DockerCell:
     daemon: DockerDaemon
     create: dict[str, Any]
     exec: dict[str, Any] | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Seen:
-    """What has been seen of a cell so far."""
-
-    calls: list[Call] = field(default_factory=list)
-    reached: Reached = Reached.NOTHING
-    exit_code: int | None = None
-    output: bytes = b""
-    fault: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)

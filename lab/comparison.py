@@ -262,7 +262,11 @@ def _pair(left: Record, right: Record, axes: Collection[str]) -> Pair:
         right=right,
         change=change,
         differs=tuple(name for name, one, other in differs if one != other),
-        swapped=tuple(part for part in PARTS if part not in axes and _other_bytes(part, left, right)),
+        swapped=tuple(
+            part
+            for part in PARTS
+            if part not in axes and left.axes.get(part) == right.axes.get(part) and _other_bytes(part, left, right)
+        ),
     )
 
 

@@ -335,5 +335,5 @@ def test_platform_releases_share_families_not_versions() -> None:
         "runc@1.1.5+debian12",
     )
     assert len(found.pairs[Change.UNCHANGED]) == 1
-    assert found.twins == 0
+    assert (found.twins, found.swaps) == (0, ())
     assert [misfit.record.axes["engine"] for misfit in found.misfits] == ["docker@20.10.24"]

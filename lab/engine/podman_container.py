@@ -27,7 +27,7 @@ CALL_DEADLINE = 60.0
 """Seconds for a call that waits for no container."""
 
 KILL_DEADLINE = 10.0
-_MONITOR_DIED = (b"(no logs from conmon)", b"write child: broken pipe")
+_MONITOR_DIED = (b"(no logs from conmon)", b"write child: broken pipe", b": signal: killed\n")
 """What podman says when conmon, which stands between it and the runtime, is gone before the container runs."""
 
 _HOLDS = b'"op":"hold"'

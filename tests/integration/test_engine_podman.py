@@ -151,6 +151,21 @@ def test_what_a_killed_lab_leaves_is_found_and_removed(lab: Lab) -> None:
     assert conmons(lab) == []
 
 
+@pytest.mark.parametrize("rootless", ["false", "true"])
+def test_a_monitor_that_dies_is_no_finding_and_the_rest_goes_on(lab: Lab, rootless: str) -> None:
+    """Before its container runs the cell is errored; after that the container does without it."""
+    numbers = "\n".join(f"[axes.number.n{number}]" for number in range(4))
+    settings = f'[settings]\ncaller.rootless = {rootless}\nprocess = {{ user = "0:0", cwd = "/", steps = ["sleep 1"] }}'
+    process = lab.start("run", lab.scenario(cell(f"{numbers}\n{settings}")), "--runtimes", RUNC, "-j", "1")
+    wait_for(lambda: conmons(lab) or process.poll() is not None)
+    os.kill(conmons(lab)[0], signal.SIGKILL)
+    assert process.wait(120) in {0, 3}, lab.log()
+    kinds = [record.verdict.kind for record in lab.last().records if not record.control]
+    assert sorted(kinds) in (["errored", "passed", "passed", "passed"], ["passed"] * 4)
+    assert "Traceback" not in lab.log()
+    assert conmons(lab) == []
+
+
 def test_a_long_temporary_directory_is_a_reason_and_no_crash(lab: Lab) -> None:
     long = lab.place / ("x" * 40)
     long.mkdir()

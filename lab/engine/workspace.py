@@ -95,6 +95,7 @@ class Workspace:
     _spare: dict[Likeness, list[SpareRoot]] = field(default_factory=dict)
     _maps: dict[str, Path] = field(default_factory=dict)
     _states: dict[tuple[int, int], Path] = field(default_factory=dict)
+    _own: list[Path] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -162,6 +163,7 @@ class Workspace:
                 upper.mkdir()
                 work.mkdir()
                 mounts.overlay((place,), upper, work, place)
+                self._own.append(place)
 
     def add_account(self, file: str, line: str) -> None:
         """Add a line, once, to a private account file (``passwd``, ``group``, ``subuid``, ``subgid``).
@@ -207,8 +209,10 @@ class Workspace:
         """Remove everything of this run; safe to call twice."""
         if self.privileged:
             remove_cgroups(self.cgroup)
-            with contextlib.suppress(OSError):
-                mounts.unmount(self.root)
+            # the process may live on (a library's, pytest's): by a mount of this run `permlab clean` would know it
+            for place in (*self._own, self.root):
+                with contextlib.suppress(OSError):
+                    mounts.unmount(place)
             if self.outer is not None:
                 mounts.leave_view(self.root / VIEW, self.outer)
                 self.outer = None

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab_session import RUNC, Lab, user_cache
+from lab_session import RUNC, Lab, require_engine, user_cache, wait_for
 
-from lab.process import Completed, run
+from lab.process import Completed, run, spawn
+from lab.store.runs import stored
 
 pytestmark = [pytest.mark.integration, pytest.mark.needs_root]
 
@@ -67,3 +68,23 @@ except RuntimeError as error:
     assert not lab.left()
     resumed = lab.call("run", "--resume", str(max((lab.place / "here").iterdir())))
     assert resumed.ok, resumed.tail()
+
+
+def test_a_process_that_had_a_lab_open_is_no_leftover(lab: Lab, demanded: set[str]) -> None:
+    require_engine("podman", demanded)
+    lab.scenario('[axes]\nimage = ["distroless-static"]\nruntime = ["runc"]\nengine = ["oci", "podman"]\n')
+    program = f"""
+import lab, pathlib, time
+print(lab.run(lab.plan(lab.load("mine.toml"), runtimes="{RUNC}")).header.id, flush=True)
+time.sleep(60)
+"""
+    argv = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(lab.place), sys.executable, "-c", program]
+    process = spawn(argv, env=lab.environment, log=lab.place / "log")
+    try:
+        wait_for(lambda: lab.log().strip().endswith(tuple(path.stem for path in stored(lab.place / "runs"))))
+        assert lab.left() == []
+        assert lab.call("clean").returncode == 0
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()

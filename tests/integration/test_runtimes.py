@@ -141,3 +141,15 @@ def test_packages_are_fetched_without_root(tmp_path: Path) -> None:
     done = run(argv, deadline=120, env=env, cwd=home, identity=Identity(uid=65534, gid=65534))
     assert done.stdout == b"busybox-static\n", done.tail()
     assert (home / "cache" / "root" / "bin" / "busybox").is_file()
+
+
+@pytest.mark.parametrize("name", ["runc@1.0.0-rc90", "runc@1.2.8"])
+def test_releases_that_go_install_refuses_are_built_anew(tmp_path: Path, name: str) -> None:
+    """One without a go.mod, one with a go.mod that only its own tree can use; with what is fetched already."""
+    for fetched in ("go", "toolchains", "deb", "debian", "apt"):
+        place = default_cache().root / fetched
+        place.mkdir(parents=True, exist_ok=True)
+        (tmp_path / fetched).symlink_to(place)
+    runtime = pull(Cache(tmp_path), name, provider=Provider.GO)
+    assert name.partition("@")[2] in runtime.reported
+    assert not list((tmp_path / "tmp").iterdir())

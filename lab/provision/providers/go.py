@@ -66,11 +66,16 @@ def obtain(cache: Cache, release: Release, directory: Path) -> Obtained:
     else:
         argv = [go, "install", *flags, f"{words['package']}@{words['module_version']}"]
     with cache.scratch() as work:
-        env |= {"TMPDIR": str(work)}  # Go's and the compiler's own, so that a killed build leaves nothing elsewhere
+        # Go's and the compiler's own, so that a killed build leaves nothing elsewhere; apart, because Go passes over a
+        # go.mod that stands in the temporary directory itself
+        temporary, module = work / "tmp", work / "module"
+        temporary.mkdir()
+        module.mkdir()
+        env |= {"TMPDIR": str(temporary)}
         if "require" in words:
-            (work / "go.mod").write_text(module_text(words))
+            (module / "go.mod").write_text(module_text(words))
             details["required"] = "; ".join(words["require"].splitlines())
-        done = tool(argv, deadline=BUILD_DEADLINE, env=env, cwd=work)
+        done = tool(argv, deadline=BUILD_DEADLINE, env=env, cwd=module)
     if not done.ok:
         raise _failure(release, done)
     built = tool([go, "version", str(binary)], deadline=ASK_DEADLINE, env=env | {"GOTOOLCHAIN": "local"})

@@ -236,7 +236,7 @@ def test_a_request_is_kept_and_the_build_named(lab: Lab) -> None:
 
 
 def test_a_containerd_that_dies_takes_its_cells_along_and_is_started_again(lab: Lab) -> None:
-    process = lab.start("run", lab.scenario(many(0.5)), "--runtimes", RUNC, "-j", "2")
+    process = lab.start("run", lab.scenario(many(1.52, 8)), "--runtimes", RUNC, "-j", "2")
     wait_for(lambda: own(lab, b"/.permlab/probe") or process.poll() is not None)
     os.kill(own(lab, b"/containerd")[0], signal.SIGKILL)
     assert process.wait(120) == 3

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lab_session import CRUN, RUNC, Lab, facts, host_state, interrupt, require_engine, user_cache, wait_for
 
+from lab import children
 from lab.engine.leftovers import find_leftovers
 from lab.model.record import Record
 from lab.store.runs import read
@@ -267,8 +268,8 @@ def daemons(lab: Lab, program: bytes) -> list[int]:
 
 
 def test_a_daemon_that_dies_takes_its_cells_along_and_is_started_again(lab: Lab) -> None:
-    process = lab.start("run", lab.scenario(many(0.5)), "--runtimes", RUNC, "-j", "2")
-    wait_for(lambda: done(lab) >= 2)
+    process = lab.start("run", lab.scenario(many(1.51, 8)), "--runtimes", RUNC, "-j", "2")
+    wait_for(lambda: done(lab) >= 2 and children.saying("1.51"))  # one runs, and will for a while
     os.kill(daemons(lab, b"/dockerd")[0], signal.SIGKILL)
     assert process.wait(120) == 3
     records = [record for record in lab.last().records if not record.control]

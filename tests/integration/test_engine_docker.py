@@ -268,8 +268,8 @@ def daemons(lab: Lab, program: bytes) -> list[int]:
 
 
 def test_a_daemon_that_dies_takes_its_cells_along_and_is_started_again(lab: Lab) -> None:
-    process = lab.start("run", lab.scenario(many(1.51, 8)), "--runtimes", RUNC, "-j", "2")
-    wait_for(lambda: done(lab) >= 2 and children.saying("1.51"))  # one runs, and will for a while
+    process = lab.start("run", lab.scenario(many(4.01, 6)), "--runtimes", RUNC, "-j", "2")
+    wait_for(lambda: done(lab) >= 2 and children.saying("4.01"))  # longer than a daemon takes to come back
     os.kill(daemons(lab, b"/dockerd")[0], signal.SIGKILL)
     assert process.wait(120) == 3
     records = [record for record in lab.last().records if not record.control]

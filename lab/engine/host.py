@@ -91,3 +91,8 @@ def host_facts() -> HostFacts:
         os=release,
         cpus=len(os.sched_getaffinity(0)),
     )
+
+
+def searchable(path: Path) -> bool:
+    """Whether every user may search all directories above a file."""
+    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)

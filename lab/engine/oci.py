@@ -72,7 +72,7 @@ class OciEngine:
         """Why an ordinary user cannot be the cell's caller here, or ``None``."""
         if reason := host.user_namespaces():
             return f"this host lets no ordinary user make a user namespace: {reason}"
-        if runtime is not None and not _reachable(Path(runtime.path)):
+        if runtime is not None and not host.searchable(Path(runtime.path)):
             return "the cache is below a directory that an ordinary user may not search (set PERMLAB_CACHE)"
         if runtime is not None and settings.caller.subordinate_ids is not None:
             return self._subordinate.skip_reason()
@@ -146,10 +146,6 @@ class OciEngine:
 
     def close(self) -> None:
         """Nothing to do: no container outlives its cell."""
-
-
-def _reachable(path: Path) -> bool:
-    return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
 def _reached(observation: Observation, output: bytes, bundle: Bundle) -> Reached:
